@@ -1,0 +1,42 @@
+//! Prefixed, sortable ids: `tnt_01jd3q...`. A kind's prefix keeps an id of one noun from being taken for another's.
+
+use std::fmt;
+
+/// Crockford's base 32 in lower case: sorts as the number does.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// Builds an id from its prefix, a time in milliseconds and 80 random bits, in the layout of a ULID.
+pub fn from_parts(prefix: &str, millis: u64, random: [u8; 10]) -> String {
+    let mut bits = u128::from(millis) << 80;
+    for (index, byte) in random.iter().enumerate() {
+        bits |= u128::from(*byte) << (72 - 8 * index);
+    }
+    let digits: String = (0..26).rev().map(|place| char::from(ALPHABET[(bits >> (5 * place)) as usize & 31])).collect();
+    format!("{prefix}_{digits}")
+}
+
+/// A text that is not an id of the wanted noun.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct NotAnId {
+    pub prefix: &'static str,
+    pub text: String,
+}
+
+impl fmt::Display for NotAnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not an id that starts with {}_", self.text, self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_sort_by_time() {
+        let early = from_parts("tnt", 1_700_000_000_000, [255; 10]);
+        let late = from_parts("tnt", 1_700_000_000_001, [0; 10]);
+        assert!(early < late);
+        assert_eq!(early.len(), 4 + 26);
+    }
+}

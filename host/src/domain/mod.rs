@@ -1,0 +1,10 @@
+//! The product's nouns as plain values: no input or output, no async, no clock. Everything else in the crate speaks in these types.
+
+pub mod charge;
+pub mod columns;
+pub mod id;
+pub mod money;
+pub mod period;
+pub mod progress;
+pub mod rated;
+pub mod rule;

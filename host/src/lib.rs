@@ -1,0 +1,6 @@
+//! Rerate: turns the bills that a cloud reseller receives into the bills it sends, by rules that are sandboxed WebAssembly components.
+//!
+//! ARCHITECTURE.md is the map. The crate is a library so that the daemon, the command line, the tests and the benchmarks run the same
+//! code; it promises no stable Rust interface.
+
+pub mod domain;

@@ -1,0 +1,3 @@
+//! Arguments to configuration to command.
+
+fn main() {}
