@@ -4,3 +4,5 @@
 //! code; it promises no stable Rust interface.
 
 pub mod domain;
+pub mod events;
+pub mod plugins;
