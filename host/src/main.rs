@@ -1,3 +1,7 @@
-//! Arguments to configuration to command.
+//! Arguments to configuration to command; everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rerate::cli::main()
+}

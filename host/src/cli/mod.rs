@@ -1,0 +1,110 @@
+//! The command line: one file a command, the same functions as the daemon behind each.
+//!
+//! Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 the run failed, 2 bad usage or bad input.
+
+pub mod bill;
+pub mod output;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  rerate bill generate --rows 100000 --out bills      make a bill to try things on
+
+Log messages: RUST_LOG=info (or debug, or rerate=trace).";
+
+#[derive(Debug, Parser)]
+#[command(name = "rerate", version, about = "Turns the cloud bills a reseller receives into the bills it sends", after_help = EXAMPLES)]
+#[command(arg_required_else_help = true, propagate_version = true, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Work with bills: generate one
+    Bill(bill::Args),
+}
+
+/// Why a command did not do its work: one line, and what to do next.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    next: Option<String>,
+    code: u8,
+}
+
+impl Failure {
+    /// The run failed: exit code 1.
+    pub fn run(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), next: None, code: 1 }
+    }
+
+    /// What the caller gave is wrong, an argument or a file: exit code 2.
+    pub fn input(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), next: None, code: 2 }
+    }
+
+    /// Adds what the person can do about it.
+    #[must_use]
+    pub fn next(mut self, next: impl fmt::Display) -> Self {
+        self.next = Some(next.to_string());
+        self
+    }
+}
+
+/// An error that a command did not classify is a failed run; its causes follow in the same line.
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::run(format!("{:#}", error.into()))
+    }
+}
+
+/// Reads the arguments, does the command, reports.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse(); // clap itself ends with 2 on bad usage
+    log_to_stderr();
+    let done = match cli.command {
+        Command::Bill(args) => bill::run(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::complain(&format!("error: {}", failure.message));
+            if let Some(next) = failure.next {
+                output::complain(&format!("  try: {next}"));
+            }
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Quiet unless `RUST_LOG` asks: warnings and errors only.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let layer = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    if layer.with_ansi(output::stderr_is_terminal()).try_init().is_err() {
+        output::complain("warning: logging was already set up");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_argument_is_declared_without_contradiction() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_unclassified_error_is_a_failed_run_with_its_causes_in_one_line() {
+        let failure = Failure::from(anyhow::anyhow!("disk full").context("cannot write the bill"));
+        assert_eq!((failure.message.as_str(), failure.code), ("cannot write the bill: disk full", 1));
+    }
+}
