@@ -1,0 +1,155 @@
+//! One instance of a rule and the calls into it: a budget for each, and every way of failing told as a [`RuleFailure`].
+//!
+//! No call is repeated here, and nothing is kept between instances.
+
+use rustc_demangle::try_demangle;
+use wasmtime::component::{Instance, InstancePre};
+use wasmtime::{Store, Trap, WasmBacktrace};
+
+use super::limits::{Allowance, HANDLES, Limits, Work};
+
+/// Frames of a crash that are shown: the innermost name the place, more would not fit a table.
+const FRAMES: usize = 4;
+
+/// Longest text of a rule's own failure.
+const MESSAGE_CHARS: usize = 1_000;
+
+/// Why a rule gave no answer. The text is what an operator and the rule's author read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleFailure {
+    #[error("the rule crashed in `{call}`: {message}")]
+    Trap { call: &'static str, message: String },
+    #[error(
+        "the rule was stopped in `{call}` after {limit} instructions, which is its budget for this much input: it loops, or does far too much work per row"
+    )]
+    OutOfFuel { call: &'static str, limit: u64 },
+    #[error("the rule was stopped in `{call}` after {} ms, its deadline; it had used {fuel} of {fuel_limit} instructions", .after.as_millis())]
+    Deadline { call: &'static str, after: std::time::Duration, fuel: u64, fuel_limit: u64 },
+    #[error("the rule was stopped in `{call}` because it wanted {} MiB of memory; its limit is {} MiB", .wanted >> 20, .limit >> 20)]
+    Memory { call: &'static str, wanted: usize, limit: usize },
+    #[error("the rule was stopped because `{call}` returned more than {limit} bytes")]
+    Output { call: &'static str, limit: usize },
+    /// Not final when the call was given narrow money: it can be repeated with wide.
+    #[error("an amount left the range in which the rule computes")]
+    Overflow,
+    /// The rule's own words.
+    #[error("the rule refused: {0}")]
+    Invalid(String),
+    /// An answer that does not fit the question.
+    #[error("the rule broke the contract: {0}")]
+    Shape(String),
+    #[error("the component does not export `{0}`")]
+    NotExported(&'static str),
+    #[error("the rule failed earlier in this run and is not asked again")]
+    Dead,
+    #[error("the sandbox could not start the rule: {0}")]
+    Start(String),
+}
+
+impl RuleFailure {
+    pub(super) fn invalid(message: &str) -> Self {
+        Self::Invalid(message.chars().take(MESSAGE_CHARS).collect())
+    }
+}
+
+/// An instance with its store. After a crash it answers nothing more.
+pub(super) struct Session {
+    store: Store<Allowance>,
+    instance: Instance,
+    limits: Limits,
+    dead: bool,
+}
+
+impl Session {
+    /// Starts an instance; what its start function runs is on the budget of `work`.
+    pub(super) fn start(pre: &InstancePre<Allowance>, limits: &Limits, work: Work) -> Result<Self, RuleFailure> {
+        let mut store = Store::new(pre.engine(), Allowance::new(limits.memory_bytes));
+        store.limiter(|allowance| allowance);
+        store.set_max_component_handles(HANDLES);
+        let instance = metered(&mut store, limits, "start", work, |store| pre.instantiate(store)).map_err(|failure| match failure {
+            RuleFailure::Trap { message, .. } => RuleFailure::Start(message),
+            other => other,
+        })?;
+        Ok(Self { store, instance, limits: limits.clone(), dead: false })
+    }
+
+    /// Calls into the instance under a fresh budget.
+    pub(super) fn run<T>(
+        &mut self,
+        call: &'static str,
+        work: Work,
+        body: impl FnOnce(&mut Store<Allowance>, &Instance) -> wasmtime::Result<T>,
+    ) -> Result<T, RuleFailure> {
+        if self.dead {
+            return Err(RuleFailure::Dead);
+        }
+        let instance = self.instance;
+        let result = metered(&mut self.store, &self.limits, call, work, |store| body(store, &instance));
+        self.dead = result.is_err();
+        result
+    }
+
+    /// After an answer that broke the contract: the instance's state means nothing any more.
+    pub(super) fn bury(&mut self) {
+        self.dead = true;
+    }
+
+    /// Looks at the instance without running it.
+    pub(super) fn look<T>(&mut self, body: impl FnOnce(&mut Store<Allowance>, &Instance) -> wasmtime::Result<T>) -> wasmtime::Result<T> {
+        body(&mut self.store, &self.instance)
+    }
+}
+
+fn metered<T>(
+    store: &mut Store<Allowance>,
+    limits: &Limits,
+    call: &'static str,
+    work: Work,
+    body: impl FnOnce(&mut Store<Allowance>) -> wasmtime::Result<T>,
+) -> Result<T, RuleFailure> {
+    let budget = limits.budget(work);
+    store.set_fuel(budget.fuel).map_err(|error| RuleFailure::Start(error.to_string()))?;
+    store.set_epoch_deadline(limits.ticks());
+    store.set_hostcall_fuel(budget.output);
+    body(store).map_err(|error| {
+        if let Some(wanted) = store.data().denied {
+            return RuleFailure::Memory { call, wanted, limit: limits.memory_bytes };
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::OutOfFuel) => RuleFailure::OutOfFuel { call, limit: budget.fuel },
+            Some(Trap::Interrupt) => {
+                let left = store.get_fuel().unwrap_or(0);
+                RuleFailure::Deadline { call, after: limits.deadline, fuel: budget.fuel.saturating_sub(left), fuel_limit: budget.fuel }
+            }
+            _ if error.to_string().contains("fuel allocated for hostcalls") => RuleFailure::Output { call, limit: budget.output },
+            _ => RuleFailure::Trap { call, message: describe(&error) },
+        }
+    })
+}
+
+/// The kind of a crash and where it happened, innermost function first.
+fn describe(error: &wasmtime::Error) -> String {
+    let kind = match error.downcast_ref::<Trap>() {
+        Some(Trap::UnreachableCodeReached) => "it panicked (`unreachable`)".to_owned(),
+        Some(Trap::StackOverflow) => "it recursed too deeply".to_owned(),
+        Some(trap) => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
+        None => error.root_cause().to_string(),
+    };
+    let frames: Vec<String> = error.downcast_ref::<WasmBacktrace>().map(names).unwrap_or_default();
+    if frames.is_empty() { kind } else { format!("{kind} in {}", frames.join(" < ")) }
+}
+
+/// Functions of the guest without the machinery by which its language panics.
+fn names(backtrace: &WasmBacktrace) -> Vec<String> {
+    let machinery = ["core::", "std::", "alloc::", "rust_", "__rust", "<core::", "<alloc::", "<std::"];
+    backtrace
+        .frames()
+        .iter()
+        .map(|frame| match frame.func_name() {
+            Some(name) => try_demangle(name).map_or_else(|_| name.to_owned(), |name| format!("{name:#}")),
+            None => format!("function {}", frame.func_index()),
+        })
+        .filter(|name| !machinery.iter().any(|prefix| name.starts_with(prefix)))
+        .take(FRAMES)
+        .collect()
+}

@@ -1,0 +1,167 @@
+//! What a rule may use: memory, instructions, time, output. Every bound grows with the work given, so that a large month is not refused
+//! for its size; nothing here measures or stops anything by itself.
+
+use std::time::Duration;
+
+use wasmtime::ResourceLimiter;
+
+/// Largest component that is accepted: Python and JavaScript guests carry their interpreter and reach 12 to 18 MB.
+pub const COMPONENT_BYTES: usize = 32 << 20;
+
+/// How often the clock that stops overdue calls advances. A call is overdue by at most this much before it is stopped.
+pub(super) const TICK: Duration = Duration::from_millis(10);
+
+/// Components that a plugin may hold handles for; a rater is one, so this only stops a guest that makes handles in a loop.
+pub(super) const HANDLES: usize = 1_024;
+
+/// Longest reason, relabelled value or finding: they are shown to people and stored with every charge.
+pub(super) const TEXT_BYTES: usize = 4_096;
+
+/// Lines that one charging rule may add to one tenant's month, and findings of one check: beyond it a person reads none of them.
+pub(super) const LINES: usize = 10_000;
+
+/// Columns of one list of a plan: positions in it are one byte.
+pub(super) const COLUMNS: usize = 256;
+
+/// Bounds of one sandbox. The defaults serve compiled guests; interpreters may need more memory.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// All linear memory of one instance together.
+    pub memory_bytes: usize,
+    /// Fuel is about one per WebAssembly instruction. The base covers start-up and an interpreter's imports: about half a second.
+    pub fuel_base: u64,
+    /// An interpreter spends thousands of instructions a row where compiled code spends fifty.
+    pub fuel_per_row: u64,
+    /// As a row, plus building a decision with its texts.
+    pub fuel_per_combination: u64,
+    /// For reading configuration and texts: parsing JSON in an interpreter takes some hundred instructions a byte.
+    pub fuel_per_byte: u64,
+    /// Wall clock of one call. Fuel decides first on an idle machine; this is for what fuel does not count, such as filling memory.
+    pub deadline: Duration,
+    /// Bytes that a call may return, before the parts below.
+    pub output_base: usize,
+    pub output_per_row: usize,
+    pub output_per_combination: usize,
+    /// Wall clock of a compilation in a child process. 18 MB of interpreter take about ten seconds on one core.
+    pub compile_deadline: Duration,
+    /// Resident memory of a compilation in a child process.
+    pub compile_bytes: u64,
+    /// Instances that may exist at once in the pool. Each reserves 4 GiB of address space, none of it memory until used.
+    pub instances: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 64 << 20,
+            fuel_base: 1_000_000_000,
+            fuel_per_row: 20_000,
+            fuel_per_combination: 200_000,
+            fuel_per_byte: 1_000,
+            deadline: Duration::from_secs(30),
+            output_base: 4 << 20,
+            output_per_row: 64,
+            output_per_combination: 2_048,
+            compile_deadline: Duration::from_secs(60),
+            compile_bytes: 4 << 30,
+            instances: 256,
+        }
+    }
+}
+
+/// The size of one call's input, by which its budget grows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Work {
+    pub(super) rows: usize,
+    pub(super) combinations: usize,
+    /// Text handed over.
+    pub(super) bytes: usize,
+}
+
+/// What one call may spend.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    pub(super) fuel: u64,
+    pub(super) output: usize,
+}
+
+impl Limits {
+    pub(super) fn budget(&self, work: Work) -> Budget {
+        let fuel = |each: u64, count: usize| each.saturating_mul(u64::try_from(count).unwrap_or(u64::MAX));
+        Budget {
+            fuel: self
+                .fuel_base
+                .saturating_add(fuel(self.fuel_per_row, work.rows))
+                .saturating_add(fuel(self.fuel_per_combination, work.combinations))
+                .saturating_add(fuel(self.fuel_per_byte, work.bytes)),
+            output: self
+                .output_base
+                .saturating_add(self.output_per_row.saturating_mul(work.rows))
+                .saturating_add(self.output_per_combination.saturating_mul(work.combinations)),
+        }
+    }
+
+    /// The deadline in ticks, never none.
+    pub(super) fn ticks(&self) -> u64 {
+        u64::try_from(self.deadline.as_millis() / TICK.as_millis()).unwrap_or(u64::from(u32::MAX)).clamp(1, u64::from(u32::MAX))
+    }
+}
+
+/// The memory of one store. Growth beyond the limit ends the call: a guest that is told "no" tends to go on with wrong state.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    limit: usize,
+    used: usize,
+    /// What the guest asked for when it was refused.
+    pub(super) denied: Option<usize>,
+}
+
+impl Allowance {
+    pub(super) const fn new(limit: usize) -> Self {
+        Self { limit, used: 0, denied: None }
+    }
+}
+
+/// Table entries of one store: an interpreter's largest table has some ten thousand functions.
+pub(super) const TABLE_ELEMENTS: usize = 65_536;
+/// Core instances, tables and memories of one component: Python links about thirty libraries.
+pub(super) const CORE_INSTANCES: u32 = 64;
+
+impl ResourceLimiter for Allowance {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.used.saturating_add(desired.saturating_sub(current));
+        if total > self.limit {
+            self.denied = Some(total);
+            wasmtime::bail!("memory limit");
+        }
+        self.used = total;
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        Err(error)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > TABLE_ELEMENTS {
+            wasmtime::bail!("a table of {desired} elements; at most {TABLE_ELEMENTS}");
+        }
+        Ok(true)
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        Err(error)
+    }
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES as usize
+    }
+
+    fn tables(&self) -> usize {
+        CORE_INSTANCES as usize
+    }
+
+    fn memories(&self) -> usize {
+        CORE_INSTANCES as usize
+    }
+}

@@ -1,0 +1,262 @@
+//! Runs billing rules: WebAssembly components that may compute and nothing else.
+//!
+//! The only module that knows the runtime. It speaks [`domain::rule`](crate::domain::rule) and never: reads a component from a path,
+//! keeps a registry of them, retries, or decides what a rule's failure means for a run.
+
+mod bindings;
+mod cache;
+mod call;
+mod compile;
+mod engine;
+mod limits;
+mod validate;
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::{Component, InstancePre, Linker};
+
+pub use self::call::RuleFailure;
+pub use self::compile::{CHILD_COMMAND, Compile, compile_child_main};
+pub use self::limits::{COMPONENT_BYTES, Limits};
+pub use self::validate::Refusal;
+
+use self::bindings::v1;
+use self::cache::{Artefact, Cache};
+use self::call::Session;
+use self::limits::{Allowance, Work};
+use self::validate::Validated;
+use crate::domain::rule::{
+    BillPeriod, Capability, ConfigError, Decision, Earlier, Finding, Line, Manifest, Plan, RuleMoney, RuleText, Total,
+};
+
+/// Longest name and version of a manifest: they are shown in tables and written with every charge.
+const NAME_BYTES: usize = 100;
+
+/// How a sandbox is set up.
+#[derive(Clone, Debug)]
+pub struct SandboxOptions {
+    /// Where compiled components are kept; without it each start compiles again.
+    pub cache_dir: Option<PathBuf>,
+    pub limits: Limits,
+    pub compile: Compile,
+}
+
+impl Default for SandboxOptions {
+    fn default() -> Self {
+        Self { cache_dir: None, limits: Limits::default(), compile: Compile::InProcess }
+    }
+}
+
+/// Loads components. One for the whole process: it holds the pool of instances.
+pub struct Sandbox {
+    engine: Engine,
+    options: SandboxOptions,
+    cache: Option<Cache>,
+    /// Loaded components by digest, so that two rules of the same component share its code.
+    loaded: Mutex<HashMap<String, Weak<Plugin>>>,
+}
+
+/// The sandbox could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    #[error("the WebAssembly engine does not start: {0}")]
+    Engine(String),
+    #[error("the folder of compiled rules {folder} is not usable: {error}")]
+    Cache { folder: PathBuf, error: std::io::Error },
+}
+
+impl Sandbox {
+    pub fn new(options: SandboxOptions) -> Result<Self, SandboxError> {
+        let engine = engine::runner(&options.limits).map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
+        let cache = match &options.cache_dir {
+            Some(folder) => Some(Cache::open(folder).map_err(|error| SandboxError::Cache { folder: folder.clone(), error })?),
+            None => None,
+        };
+        Ok(Self { engine, options, cache, loaded: Mutex::default() })
+    }
+
+    /// Makes a component ready to run: parses every byte, compiles it or takes the compiled form from the cache, and asks what it is.
+    pub fn load(&self, component: &[u8]) -> Result<Arc<Plugin>, Refusal> {
+        let validated = validate::validate(component)?;
+        let digest = hex(&Sha256::digest(component));
+        let known = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).and_then(Weak::upgrade);
+        if let Some(plugin) = known {
+            return Ok(plugin);
+        }
+        let code = self.code(&digest, &validated)?;
+        let plugin = Arc::new(Plugin::new(&code, digest, validated, &self.options.limits)?);
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.retain(|_, plugin| plugin.strong_count() > 0);
+        loaded.insert(plugin.digest.clone(), Arc::downgrade(&plugin));
+        Ok(plugin)
+    }
+
+    fn code(&self, digest: &str, component: &Validated<'_>) -> Result<Component, Refusal> {
+        let kept = self.cache.as_ref().and_then(|cache| cache.get(digest, &self.engine));
+        if let Some(code) = kept.and_then(|artefact| self.link(&artefact).ok()) {
+            return Ok(code);
+        }
+        let artefact = compile::compile(&self.options.compile, &self.engine, component, &self.options.limits)?;
+        if let Some(Err(error)) = self.cache.as_ref().map(|cache| cache.put(digest, &self.engine, &artefact)) {
+            tracing::warn!(%error, "a compiled rule could not be kept; the next start compiles it again");
+        }
+        self.link(&artefact).map_err(|error| Refusal::Compile(format!("{error:#}")))
+    }
+
+    #[allow(unsafe_code)]
+    fn link(&self, artefact: &Artefact) -> wasmtime::Result<Component> {
+        // SAFETY: the bytes are what the compiler wrote: an `Artefact` comes from it directly, or from a file whose HMAC was checked
+        // over these very bytes in memory.
+        unsafe { Component::deserialize(&self.engine, artefact.code()) }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A component that is ready to run. Calls may come from many threads; each has its own instance.
+pub struct Plugin {
+    digest: String,
+    size: usize,
+    manifest: Manifest,
+    capabilities: Vec<Capability>,
+    code: Code,
+}
+
+/// A component's native code with its imports resolved, which there are none of, and its exports found.
+struct Code {
+    pre: InstancePre<Allowance>,
+    contract: v1::Contract,
+    limits: Limits,
+}
+
+/// Why a configuration gave no plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigureError {
+    /// The rule read it and says no.
+    #[error(transparent)]
+    Refused(ConfigError),
+    #[error(transparent)]
+    Failed(RuleFailure),
+}
+
+impl Plugin {
+    fn new(component: &Component, digest: String, validated: Validated<'_>, limits: &Limits) -> Result<Self, Refusal> {
+        let contract_error = |error: wasmtime::Error| Refusal::Contract(format!("{error:#}"));
+        let pre = Linker::new(component.engine()).instantiate_pre(component).map_err(contract_error)?;
+        let contract = v1::Contract::find(&pre, &validated.capabilities).map_err(contract_error)?;
+        let code = Code { pre, contract, limits: limits.clone() };
+        let mut session = code.session(Work::default()).map_err(Refusal::Describe)?;
+        session.look(|store, instance| code.contract.check_types(store, instance)).map_err(contract_error)?;
+        let manifest = code.contract.about(&mut session).map_err(Refusal::Describe)?;
+        accept(&manifest)?;
+        Ok(Self { digest, size: validated.bytes.len(), manifest, capabilities: validated.capabilities, code })
+    }
+
+    /// SHA-256 of the component in hexadecimal: its identity.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Bytes of the component.
+    pub const fn size(&self) -> usize {
+        self.size
+    }
+
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// In the order adjust, charge, check.
+    pub fn capabilities(&self) -> &[Capability] {
+        &self.capabilities
+    }
+
+    /// Checks a configuration (JSON) and says what the rule needs under it.
+    pub fn configure(&self, config: &str, period: &BillPeriod) -> Result<Plan, ConfigureError> {
+        let work = Work { bytes: config.len(), ..Work::default() };
+        let answer = self.code.session(work).and_then(|mut session| self.code.contract.configure(&mut session, config, period));
+        answer.map_err(ConfigureError::Failed)?.map_err(ConfigureError::Refused)
+    }
+
+    /// Opens a rater with its own instance, for one worker of one run.
+    pub fn open(&self, config: &str, period: &BillPeriod, totals: &[Total]) -> Result<Rater, RuleFailure> {
+        let mut session = self.code.session(Work::default())?;
+        let rater = self.code.contract.open(&mut session, config, period, totals)?;
+        Ok(Rater { session, rater })
+    }
+
+    /// The lines that the rule adds.
+    pub fn charge(&self, config: &str, period: &BillPeriod, totals: &[Total], earlier: &[Earlier]) -> Result<Vec<Line>, RuleFailure> {
+        self.code.contract.charge(&mut self.code.session(Work::default())?, config, period, totals, earlier)
+    }
+
+    /// What the rule has to say of the outcome.
+    pub fn check(&self, config: &str, period: &BillPeriod, totals: &[Total]) -> Result<Vec<Finding>, RuleFailure> {
+        self.code.contract.check(&mut self.code.session(Work::default())?, config, period, totals)
+    }
+}
+
+impl Code {
+    fn session(&self, work: Work) -> Result<Session, RuleFailure> {
+        Session::start(&self.pre, &self.limits, work)
+    }
+}
+
+/// Whether people and programs can work with what a component says of itself.
+fn accept(manifest: &Manifest) -> Result<(), Refusal> {
+    let refuse = |message: String| Err(Refusal::Manifest(message));
+    for (field, text) in [("name", &manifest.name), ("version", &manifest.version), ("title", &manifest.title)] {
+        if text.trim().is_empty() || text.len() > NAME_BYTES {
+            return refuse(format!("`{field}` must have 1 to {NAME_BYTES} bytes, not {}", text.len()));
+        }
+    }
+    if !manifest.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
+        return refuse(format!("the name {:?} may have only small letters, digits and dashes", manifest.name));
+    }
+    match serde_json::from_str::<serde_json::Value>(&manifest.config_schema) {
+        Ok(serde_json::Value::Object(_)) => Ok(()),
+        Ok(_) => refuse("`config-schema` is not a JSON object".to_owned()),
+        Err(error) => refuse(format!("`config-schema` is not JSON: {error}")),
+    }
+}
+
+/// A rule at work on one worker's share of a run.
+///
+/// After a crash, or an answer that broke the contract, every further call fails: what the guest remembers means nothing then.
+pub struct Rater {
+    session: Session,
+    rater: v1::Rater,
+}
+
+impl Rater {
+    /// One decision for each new combination: row `n` of the dimensions is the combination with codes `n` of each text.
+    pub fn decide(&mut self, dimensions: &[RuleText]) -> Result<Vec<Decision>, RuleFailure> {
+        let answer = self.rater.decide(&mut self.session, dimensions);
+        self.note(answer)
+    }
+
+    /// The customer amounts of rows whose decision is [`Change::Custom`](crate::domain::rule::Change::Custom): their slots, and the
+    /// plan's `reads` for them. [`RuleFailure::Overflow`] is not final: the rows may be given again as wide money.
+    pub fn apply(&mut self, slots: &[u32], reads: &[RuleMoney]) -> Result<RuleMoney, RuleFailure> {
+        let answer = self.rater.apply(&mut self.session, slots, reads);
+        self.note(answer)
+    }
+
+    fn note<T>(&mut self, answer: Result<T, RuleFailure>) -> Result<T, RuleFailure> {
+        if matches!(answer, Err(RuleFailure::Shape(_))) {
+            self.session.bury();
+        }
+        answer
+    }
+}
