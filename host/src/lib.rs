@@ -6,5 +6,6 @@
 pub mod cli;
 pub mod domain;
 pub mod events;
+pub mod lake;
 pub mod plugins;
 pub mod sandbox;

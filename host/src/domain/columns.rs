@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::charge::Kind;
 use super::money;
 
 /// The code of an absent text value, as in the rule contract.
@@ -141,6 +142,23 @@ pub enum Column {
 }
 
 impl Column {
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Text(_) => Kind::Text,
+            Self::Money(_) => Kind::Money,
+            Self::Time(_) => Kind::Time,
+        }
+    }
+
+    /// Null on every row.
+    pub fn null(kind: Kind, rows: usize) -> Self {
+        match kind {
+            Kind::Text => Self::Text(TextColumn::constant(None, rows)),
+            Kind::Money => Self::Money(MoneyColumn { units: vec![money::NULL; rows] }),
+            Kind::Time => Self::Time(TimeColumn { micros: vec![NULL_TIME; rows] }),
+        }
+    }
+
     pub fn len(&self) -> usize {
         match self {
             Self::Text(column) => column.codes.len(),

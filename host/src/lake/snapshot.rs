@@ -1,0 +1,232 @@
+//! Writing a snapshot: chunks arrive from many threads in any order and are stored in their files' order.
+//!
+//! A chunk is encoded by the thread that brings it. What comes before its turn waits in memory, encoded, while its thread goes on; only
+//! when one file has run far ahead of a slow chunk does a thread wait, and giving up wakes it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::contents::{Contents, CurrencyTotal, SubAccount};
+use super::encode::{EncodedGroup, GroupEncoder};
+use super::error::LakeError;
+use super::file::{PartFile, PartInfo, sync_dir};
+use crate::domain::charge::{self, NATIVE_PREFIX};
+use crate::domain::chunk::ChunkId;
+use crate::domain::columns::{Batch, NULL_TIME};
+use crate::domain::period::Period;
+
+/// Encoded bytes of one file that may wait for an earlier chunk: some ten chunks, so that a thread does not stop for its neighbours.
+const MAX_WAITING_BYTES: usize = 64 << 20;
+
+/// Turns of waiting for an earlier chunk, and how long one is. A chunk takes a second or two; after ten minutes its thread is dead.
+const WAIT_TURN: Duration = Duration::from_millis(200);
+const MAX_WAIT_TURNS: u32 = 3_000;
+
+/// One billing period of a snapshot, stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenPeriod {
+    pub period: Period,
+    /// In the order of the source files.
+    pub parts: Vec<PartInfo>,
+    pub rows: u64,
+    /// In the order of the currencies.
+    pub totals: Vec<CurrencyTotal>,
+    /// In the order of billing account, subaccount, provider and currency.
+    pub subaccounts: Vec<SubAccount>,
+    /// Every `BillingAccountId`, sorted.
+    pub payers: Vec<String>,
+}
+
+/// Writes the parts of one bill into a folder.
+#[derive(Debug)]
+pub struct SnapshotWriter {
+    dir: PathBuf,
+    lanes: Mutex<BTreeMap<u32, Arc<Lane>>>,
+    contents: Mutex<BTreeMap<Period, Contents>>,
+    aborted: AtomicBool,
+}
+
+/// The parts of one source file.
+#[derive(Debug, Default)]
+struct Lane {
+    state: Mutex<LaneState>,
+    moved: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct LaneState {
+    next: u32,
+    waiting: BTreeMap<u32, Vec<(Period, EncodedGroup)>>,
+    waiting_bytes: usize,
+    parts: BTreeMap<Period, PartFile>,
+}
+
+impl SnapshotWriter {
+    /// Makes the folder if there is none. It must not hold another snapshot.
+    pub fn create(dir: &Path) -> Result<Self, LakeError> {
+        fs::create_dir_all(dir).map_err(LakeError::io(dir))?;
+        Ok(Self { dir: dir.to_owned(), lanes: Mutex::default(), contents: Mutex::default(), aborted: AtomicBool::new(false) })
+    }
+
+    /// Stores a chunk. After an error the whole writer has given up and every other call fails too.
+    pub fn append(&self, chunk: ChunkId, batch: Batch) -> Result<(), LakeError> {
+        let outcome = self.try_append(chunk, &batch);
+        if outcome.is_err() {
+            self.abort();
+        }
+        outcome
+    }
+
+    /// Makes calls that wait, and later ones, fail. To be called when a chunk will never come.
+    pub fn abort(&self) {
+        self.aborted.store(true, Ordering::Release);
+        for lane in lock(&self.lanes).values() {
+            lane.moved.notify_all();
+        }
+    }
+
+    fn try_append(&self, chunk: ChunkId, batch: &Batch) -> Result<(), LakeError> {
+        let mut groups = Vec::new();
+        for (period, rows) in split(chunk, batch)? {
+            let gathered = rows.map(|rows| batch.gather(&rows));
+            let batch = gathered.as_ref().unwrap_or(batch);
+            groups.push((period, encode(batch)?));
+            let contents = Contents::of(chunk, batch)?;
+            lock(&self.contents).entry(period).or_default().merge(contents)?;
+        }
+        let lane = Arc::clone(lock(&self.lanes).entry(chunk.file).or_default());
+        let mut state = self.wait_for_room(&lane, chunk)?;
+        if chunk.seq < state.next || state.waiting.contains_key(&chunk.seq) {
+            return Err(LakeError::RepeatedChunk(chunk));
+        }
+        state.waiting_bytes += groups.iter().map(|(_, group)| group.bytes.len()).sum::<usize>();
+        state.waiting.insert(chunk.seq, groups);
+        while let Some(groups) = {
+            let next = state.next;
+            state.waiting.remove(&next)
+        } {
+            for (period, group) in groups {
+                state.waiting_bytes -= group.bytes.len();
+                self.part(&mut state, chunk.file, period)?.append(group)?;
+            }
+            state.next += 1;
+        }
+        lane.moved.notify_all();
+        Ok(())
+    }
+
+    fn part<'a>(&self, state: &'a mut LaneState, file: u32, period: Period) -> Result<&'a mut PartFile, LakeError> {
+        match state.parts.entry(period) {
+            std::collections::btree_map::Entry::Occupied(part) => Ok(part.into_mut()),
+            std::collections::btree_map::Entry::Vacant(place) => {
+                Ok(place.insert(PartFile::create(&self.dir.join(format!("{period}-{file:05}.parquet")))?))
+            }
+        }
+    }
+
+    fn wait_for_room<'a>(&self, lane: &'a Lane, chunk: ChunkId) -> Result<MutexGuard<'a, LaneState>, LakeError> {
+        let mut state = lock(&lane.state);
+        for _ in 0..MAX_WAIT_TURNS {
+            if self.aborted.load(Ordering::Acquire) {
+                return Err(LakeError::Aborted);
+            }
+            if chunk.seq <= state.next || state.waiting_bytes < MAX_WAITING_BYTES {
+                return Ok(state);
+            }
+            state = lane.moved.wait_timeout(state, WAIT_TURN).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Err(LakeError::MissingChunk(ChunkId { file: chunk.file, seq: state.next }))
+    }
+
+    /// Ends every part and gives it its name.
+    pub fn finish(self) -> Result<Vec<WrittenPeriod>, LakeError> {
+        if self.aborted.load(Ordering::Acquire) {
+            return Err(LakeError::Aborted);
+        }
+        let lanes = self.lanes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut contents = self.contents.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut sealed: BTreeMap<Period, Vec<PartInfo>> = BTreeMap::new();
+        let mut unfinished = Vec::new();
+        for (file, lane) in lanes {
+            let mut state = lock(&lane.state);
+            if !state.waiting.is_empty() {
+                return Err(LakeError::MissingChunk(ChunkId { file, seq: state.next }));
+            }
+            for (period, part) in std::mem::take(&mut state.parts) {
+                let (file, info) = part.seal(Vec::new())?;
+                unfinished.push(file);
+                sealed.entry(period).or_default().push(info);
+            }
+        }
+        for file in unfinished {
+            file.publish()?;
+        }
+        sync_dir(&self.dir)?;
+        sealed
+            .into_iter()
+            .map(|(period, parts)| {
+                let contents = contents.remove(&period).unwrap_or_default();
+                let (totals, payers) = (contents.totals()?, contents.payers());
+                let rows = parts.iter().map(|part| part.rows).sum();
+                Ok(WrittenPeriod { period, parts, rows, totals, subaccounts: contents.subaccounts(), payers })
+            })
+            .collect()
+    }
+}
+
+/// A thread that panicked while it held the lock has left nothing half done that matters: the writer is given up then.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The periods of a batch, and the rows of each, or `None` where it is all of them.
+fn split(chunk: ChunkId, batch: &Batch) -> Result<Vec<(Period, Option<Vec<u32>>)>, LakeError> {
+    let starts = batch.time("BillingPeriodStart").map(|column| &column.micros);
+    let charges = batch.time("ChargePeriodStart").map(|column| &column.micros);
+    let mut rows: BTreeMap<Period, Vec<u32>> = BTreeMap::new();
+    let mut last: Option<(i64, Period)> = None;
+    for row in 0..batch.rows {
+        let own = |column: Option<&Vec<i64>>| column.map(|micros| micros[row]).filter(|micros| *micros != NULL_TIME);
+        let period = own(starts).or_else(|| own(charges)).and_then(|micros| match last {
+            Some((same, period)) if same == micros => Some(period),
+            _ => {
+                last = Period::of_micros(micros).map(|period| (micros, period));
+                last.map(|(_, period)| period)
+            }
+        });
+        let period = period.ok_or(LakeError::NoPeriod { chunk, row })?;
+        let row = u32::try_from(row).map_err(|_| LakeError::TooLarge { what: "a chunk's row count", limit: super::MAX_ROWS_PER_GROUP })?;
+        rows.entry(period).or_default().push(row);
+    }
+    Ok(if rows.len() == 1 {
+        rows.into_keys().map(|period| (period, None)).collect()
+    } else {
+        rows.into_iter().map(|(p, r)| (p, Some(r))).collect()
+    })
+}
+
+/// Every stored column, null where the batch has none, then the source's own.
+fn encode(batch: &Batch) -> Result<EncodedGroup, LakeError> {
+    let mut encoder = GroupEncoder::new(batch.rows)?;
+    for (name, column) in &batch.columns {
+        let kind = charge::STORED.iter().find(|(stored, _)| *stored == &**name).map(|(_, kind)| *kind);
+        let wanted = kind.or_else(|| name.starts_with(NATIVE_PREFIX).then_some(charge::Kind::Text));
+        if wanted != Some(column.kind()) {
+            return Err(LakeError::batch(name, "no stored column has this name and kind"));
+        }
+    }
+    for (name, kind) in charge::STORED {
+        match batch.column(name) {
+            Some(column) => encoder.push((*name).into(), column)?,
+            None => encoder.push_null((*name).into(), *kind)?,
+        }
+    }
+    for (name, column) in batch.columns.iter().filter(|(name, _)| name.starts_with(NATIVE_PREFIX)) {
+        encoder.push(Arc::clone(name), column)?;
+    }
+    encoder.finish()
+}
