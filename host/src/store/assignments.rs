@@ -1,0 +1,227 @@
+//! Assignments: which rule applies to whom, from when to when, in which order; and the chain that follows for a tenant's month.
+
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row, Sqlite, Transaction};
+
+use super::values::json;
+use super::{Page, PageRequest, Result, Store, StoreError, expect_version};
+use crate::clock::Moment;
+use crate::domain::period::Period;
+
+/// Assignments at most: moving one renumbers those behind it.
+const MAX_ASSIGNMENTS: i64 = 10_000;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+pub struct Assignment {
+    pub id: String,
+    pub rule_id: String,
+    /// None assigns the rule to all tenants.
+    pub tenant_id: Option<String>,
+    /// From 1, one list for all tenants.
+    pub position: i64,
+    /// First period in which it is effective; none has no beginning.
+    pub from_period: Option<Period>,
+    /// Last period in which it is effective; none has no end.
+    pub to_period: Option<Period>,
+    pub version: i64,
+    pub created_at: Moment,
+    pub updated_at: Moment,
+}
+
+/// What a caller sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssignmentFields {
+    pub rule_id: String,
+    pub tenant_id: Option<String>,
+    /// None puts a new one last and leaves an old one where it is; a number behind the last means last.
+    pub position: Option<i64>,
+    pub from_period: Option<Period>,
+    pub to_period: Option<Period>,
+}
+
+/// One rule of a tenant's chain, ready to be loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ChainLink {
+    pub assignment_id: String,
+    pub rule_id: String,
+    pub title: String,
+    pub plugin: String,
+    /// The pinned version, or the one active now.
+    pub digest: String,
+    /// Whether the plugin is disabled: the run must fail, not go on without the rule.
+    pub disabled: bool,
+    pub config: Value,
+}
+
+impl FromRow<'_, SqliteRow> for ChainLink {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            assignment_id: row.try_get("assignment_id")?,
+            rule_id: row.try_get("rule_id")?,
+            title: row.try_get("title")?,
+            plugin: row.try_get("plugin")?,
+            digest: row.try_get("digest")?,
+            disabled: row.try_get("disabled")?,
+            config: json(row, "config")?,
+        })
+    }
+}
+
+impl AssignmentFields {
+    async fn check(&self, tx: &mut Transaction<'static, Sqlite>) -> Result<()> {
+        if let (Some(from), Some(to)) = (self.from_period, self.to_period)
+            && from > to
+        {
+            return Err(StoreError::Invalid(format!("the assignment ends in {to}, before it begins in {from}")));
+        }
+        if self.position.is_some_and(|position| position < 1) {
+            return Err(StoreError::Invalid("positions count from 1".to_owned()));
+        }
+        let rule: Option<i64> = sqlx::query_scalar("SELECT version FROM rules WHERE id = $1").bind(&self.rule_id).fetch_optional(&mut **tx).await?;
+        rule.ok_or_else(|| StoreError::Invalid(format!("there is no rule {}", self.rule_id)))?;
+        if let Some(tenant) = &self.tenant_id {
+            let known: Option<i64> = sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(tenant).fetch_optional(&mut **tx).await?;
+            known.ok_or_else(|| StoreError::Invalid(format!("there is no tenant {tenant}")))?;
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    pub async fn assignment_create(&self, fields: &AssignmentFields) -> Result<Assignment> {
+        let mut tx = self.begin().await?;
+        fields.check(&mut tx).await?;
+        let present: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM assignments").fetch_one(&mut *tx).await?;
+        if present >= MAX_ASSIGNMENTS {
+            return Err(StoreError::Conflict(format!("there are {MAX_ASSIGNMENTS} assignments already")));
+        }
+        let position = fields.position.unwrap_or(i64::MAX).min(present + 1);
+        sqlx::query("UPDATE assignments SET position = position + 1 WHERE position >= $1").bind(position).execute(&mut *tx).await?;
+        let assignment = sqlx::query_as(
+            "INSERT INTO assignments (id, rule_id, tenant_id, position, from_period, to_period, version, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $7) RETURNING *",
+        )
+        .bind(self.clock.id("asg"))
+        .bind(&fields.rule_id)
+        .bind(&fields.tenant_id)
+        .bind(position)
+        .bind(fields.from_period)
+        .bind(fields.to_period)
+        .bind(self.clock.now())
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(assignment)
+    }
+
+    pub async fn assignment(&self, id: &str) -> Result<Assignment> {
+        let found = sqlx::query_as("SELECT * FROM assignments WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
+        found.ok_or_else(|| StoreError::not_found("assignment", id))
+    }
+
+    /// In their order; of one rule, or of what applies to one tenant (its own and those of all), if asked.
+    pub async fn assignments(&self, rule_id: Option<&str>, tenant_id: Option<&str>, page: &PageRequest) -> Result<Page<Assignment>> {
+        let after = page.after();
+        let after: i64 = if after.is_empty() { 0 } else { after.parse().map_err(|_| StoreError::Invalid("not a page of this list".to_owned()))? };
+        let items = sqlx::query_as(
+            "SELECT * FROM assignments WHERE position > $1 AND ($2 IS NULL OR rule_id = $2) \
+             AND ($3 IS NULL OR tenant_id IS NULL OR tenant_id = $3) ORDER BY position LIMIT $4",
+        )
+        .bind(after)
+        .bind(rule_id)
+        .bind(tenant_id)
+        .bind(page.fetch())
+        .fetch_all(&self.read)
+        .await?;
+        Ok(page.page(items, |assignment: &Assignment| assignment.position.to_string()))
+    }
+
+    pub async fn assignment_update(&self, id: &str, fields: &AssignmentFields, expected: Option<i64>) -> Result<Assignment> {
+        let mut tx = self.begin().await?;
+        let current: Option<(i64, i64)> =
+            sqlx::query_as("SELECT version, position FROM assignments WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
+        let (version, old) = current.ok_or_else(|| StoreError::not_found("assignment", id))?;
+        expect_version("assignment", id, version, expected)?;
+        fields.check(&mut tx).await?;
+        let present: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM assignments").fetch_one(&mut *tx).await?;
+        let new = fields.position.unwrap_or(old).min(present);
+        sqlx::query("UPDATE assignments SET position = position - 1 WHERE position > $1").bind(old).execute(&mut *tx).await?;
+        sqlx::query("UPDATE assignments SET position = position + 1 WHERE position >= $1 AND id <> $2").bind(new).bind(id).execute(&mut *tx).await?;
+        let assignment = sqlx::query_as(
+            "UPDATE assignments SET rule_id = $2, tenant_id = $3, position = $4, from_period = $5, to_period = $6, \
+             version = version + 1, updated_at = $7 WHERE id = $1 RETURNING *",
+        )
+        .bind(id)
+        .bind(&fields.rule_id)
+        .bind(&fields.tenant_id)
+        .bind(new)
+        .bind(fields.from_period)
+        .bind(fields.to_period)
+        .bind(self.clock.now())
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(assignment)
+    }
+
+    /// Puts the given assignments in the given order, in the places that they have together; the others stay where they are.
+    pub async fn assignments_reorder(&self, ids: &[String]) -> Result<Vec<Assignment>> {
+        let mut tx = self.begin().await?;
+        let mut places = Vec::with_capacity(ids.len());
+        for id in ids {
+            let place: Option<i64> = sqlx::query_scalar("SELECT position FROM assignments WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
+            places.push(place.ok_or_else(|| StoreError::not_found("assignment", id))?);
+        }
+        places.sort_unstable();
+        if places.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(StoreError::Invalid("an assignment is named twice".to_owned()));
+        }
+        let now = self.clock.now();
+        let mut ordered = Vec::with_capacity(ids.len());
+        for (id, place) in ids.iter().zip(places) {
+            let assignment = sqlx::query_as(
+                "UPDATE assignments SET version = version + (position <> $2), position = $2, updated_at = $3 WHERE id = $1 RETURNING *",
+            );
+            ordered.push(assignment.bind(id).bind(place).bind(now).fetch_one(&mut *tx).await?);
+        }
+        tx.commit().await?;
+        Ok(ordered)
+    }
+
+    /// Removes an assignment and returns it.
+    pub async fn assignment_delete(&self, id: &str, expected: Option<i64>) -> Result<Assignment> {
+        let mut tx = self.begin().await?;
+        let found: Option<Assignment> = sqlx::query_as("SELECT * FROM assignments WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
+        let assignment = found.ok_or_else(|| StoreError::not_found("assignment", id))?;
+        expect_version("assignment", id, assignment.version, expected)?;
+        sqlx::query("DELETE FROM assignments WHERE id = $1").bind(id).execute(&mut *tx).await?;
+        close_gaps(&mut tx).await?;
+        tx.commit().await?;
+        Ok(assignment)
+    }
+
+    /// The tenant's rules of a period, in the order in which they apply.
+    pub async fn chain(&self, tenant_id: &str, period: Period) -> Result<Vec<ChainLink>> {
+        let links = sqlx::query_as(
+            "SELECT a.id AS assignment_id, r.id AS rule_id, r.title, r.plugin, COALESCE(r.pinned_digest, p.active_digest) AS digest, \
+             p.disabled, r.config \
+             FROM assignments a JOIN rules r ON r.id = a.rule_id JOIN plugins p ON p.name = r.plugin \
+             WHERE (a.tenant_id IS NULL OR a.tenant_id = $1) \
+             AND (a.from_period IS NULL OR a.from_period <= $2) AND (a.to_period IS NULL OR a.to_period >= $2) \
+             ORDER BY a.position",
+        );
+        Ok(links.bind(tenant_id).bind(period).fetch_all(&self.read).await?)
+    }
+}
+
+/// Numbers the list from 1 again, keeping its order.
+pub(super) async fn close_gaps(tx: &mut Transaction<'static, Sqlite>) -> Result<()> {
+    let renumber = sqlx::query(
+        "UPDATE assignments SET position = numbered.place \
+         FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY position) AS place FROM assignments) AS numbered WHERE numbered.id = assignments.id",
+    );
+    renumber.execute(&mut **tx).await?;
+    Ok(())
+}

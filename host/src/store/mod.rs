@@ -1,0 +1,177 @@
+//! The control data: tenants, integrations, subaccounts, plugins, rules, assignments, snapshots, runs, tokens. The only user of sqlx.
+//!
+//! One file a noun; the tables are in `migrations`. Charges are not here but in the lake: a snapshot or a run names its files. A function
+//! that changes more than one row does so in one transaction, and what belongs to a tenant is asked for with the tenant. Who may call is
+//! not decided here, and what follows from a change is not either: that is for `http` and `jobs`.
+//!
+//! SQLite only. Statements keep to what PostgreSQL understands as well, so that it can be added by its URL.
+
+mod assignments;
+mod idempotency;
+mod integrations;
+mod page;
+mod plugins;
+mod rules;
+mod runs;
+mod snapshots;
+mod splits;
+mod subaccounts;
+mod tenants;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod values;
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, Transaction};
+
+use crate::clock::Clock;
+
+pub use assignments::{Assignment, AssignmentFields, ChainLink};
+pub use idempotency::{Reserved, StoredResponse};
+pub use integrations::{Integration, IntegrationFields, IntegrationKind, IntegrationStatus};
+pub use page::{MAX_PAGE, Page, PageRequest};
+pub use plugins::{Origin, Plugin, PluginVersion};
+pub use rules::{Rule, RuleFields};
+pub use runs::{ChainEntry, FoundRun, NewRun, Run, RunFilter, RunLine, RunResult, RunState, RuleDelta};
+pub use snapshots::{CurrencyTotal, Holding, HoldingFilter, Import, Part, PeriodContent, Snapshot, SnapshotState, SubaccountContent};
+pub use splits::{PeriodSplit, TenantShare};
+pub use subaccounts::{Moved, Subaccount, SubaccountFilter};
+pub use tenants::{Tenant, TenantFields, TenantRemoved};
+pub use tokens::Token;
+
+/// Readers at the same time; SQLite's readers do not block each other, and the console of a busy daemon asks a few things at once.
+const READERS: u32 = 8;
+
+/// How long a statement waits for another process's lock (a backup, a person's shell) before it fails.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Bytes of a name or title: more is a mistake, and would break every table that shows it.
+pub const MAX_NAME: usize = 200;
+
+/// Bytes of a location, error text or description.
+pub const MAX_TEXT: usize = 4_096;
+
+/// What went wrong, in words for the caller. Only `Database` and `Corrupt` are not the caller's doing; their cause is for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("there is no {noun} {id}")]
+    NotFound { noun: &'static str, id: String },
+    /// The data as it is does not allow the change.
+    #[error("{0}")]
+    Conflict(String),
+    /// The change makes no sense by itself.
+    #[error("{0}")]
+    Invalid(String),
+    /// Somebody changed it since the caller read it.
+    #[error("the {noun} {id} has changed since you read it: it is at version {current}")]
+    Changed { noun: &'static str, id: String, current: i64 },
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    #[error("the database cannot be brought to this version of the program")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error("the database holds something unreadable: {0}")]
+    Corrupt(String),
+}
+
+impl StoreError {
+    pub(crate) fn not_found(noun: &'static str, id: &str) -> Self {
+        Self::NotFound { noun, id: id.to_owned() }
+    }
+}
+
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// The control data of one daemon. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    read: SqlitePool,
+    /// One connection: writers queue here, in order, instead of failing on each other's locks.
+    write: SqlitePool,
+    clock: Clock,
+}
+
+impl Store {
+    /// Opens, and makes or brings up to date, the database of a URL: `sqlite:///path/to/rerate.db` or a plain path.
+    pub async fn open(url: &str, clock: Clock) -> Result<Self> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Err(StoreError::Invalid("PostgreSQL is not supported yet: give --database a SQLite file".to_owned()));
+        }
+        let options = match url.split_once(':') {
+            Some(("sqlite", _)) => SqliteConnectOptions::from_str(url)?,
+            Some((scheme, rest)) if rest.starts_with("//") => {
+                return Err(StoreError::Invalid(format!("{scheme}: is not a database that Rerate knows: give --database a SQLite file")));
+            }
+            _ => SqliteConnectOptions::new().filename(url),
+        };
+        Self::connect(options, clock).await
+    }
+
+    pub async fn open_file(path: &Path, clock: Clock) -> Result<Self> {
+        Self::connect(SqliteConnectOptions::new().filename(path), clock).await
+    }
+
+    async fn connect(options: SqliteConnectOptions, clock: Clock) -> Result<Self> {
+        let options = options
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A committed change survives a power cut: few writes come here, and each of them matters.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY);
+        let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("src/store/migrations").run(&write).await?;
+        let read = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
+        Ok(Self { read, write, clock })
+    }
+
+    /// Waits for running statements and closes the files.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// A transaction that will write: it takes the lock at once, so that it cannot fail half way on a reader turned writer.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
+        Ok(self.write.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+/// A name as given, trimmed; and as compared.
+fn checked_name(what: &str, text: &str) -> Result<(String, String)> {
+    let name = text.trim();
+    if name.is_empty() {
+        return Err(StoreError::Invalid(format!("{what} is empty")));
+    }
+    if name.len() > MAX_NAME {
+        return Err(StoreError::Invalid(format!("{what} is longer than {MAX_NAME} bytes")));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(StoreError::Invalid(format!("{what} has control characters")));
+    }
+    Ok((name.to_owned(), name.to_lowercase()))
+}
+
+/// Turns a broken uniqueness constraint into a sentence.
+fn unique(error: sqlx::Error, message: impl FnOnce(&str) -> String) -> StoreError {
+    match &error {
+        sqlx::Error::Database(cause) if cause.is_unique_violation() => StoreError::Conflict(message(cause.message())),
+        _ => StoreError::Database(error),
+    }
+}
+
+/// Checks the version that the caller read, if it names one.
+fn expect_version(noun: &'static str, id: &str, current: i64, expected: Option<i64>) -> Result<()> {
+    match expected {
+        Some(expected) if expected != current => Err(StoreError::Changed { noun, id: id.to_owned(), current }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,59 @@
+//! Pages of a list: at most a thousand items, and where the next page begins.
+
+use serde::Serialize;
+
+/// Items of one page at most: enough for any screen, and a page of runs stays below a few megabytes.
+pub const MAX_PAGE: u32 = 1_000;
+
+/// Items of a page when the caller does not say.
+const DEFAULT_PAGE: u32 = 100;
+
+/// Which part of a list is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    limit: u32,
+    after: Option<String>,
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self { limit: DEFAULT_PAGE, after: None }
+    }
+}
+
+impl PageRequest {
+    /// From 1 to [`MAX_PAGE`] items that come after a page's `next`.
+    pub fn new(limit: Option<u32>, after: Option<String>) -> Self {
+        Self { limit: limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE), after }
+    }
+
+    /// As many as a page may have, from the first.
+    pub fn largest() -> Self {
+        Self { limit: MAX_PAGE, after: None }
+    }
+
+    /// What the last item of the page before is called; the empty text sorts before everything.
+    pub(super) fn after(&self) -> &str {
+        self.after.as_deref().unwrap_or_default()
+    }
+
+    /// One more than the page holds, to see whether there is another.
+    pub(super) fn fetch(&self) -> i64 {
+        i64::from(self.limit) + 1
+    }
+
+    pub(super) fn page<T>(&self, mut items: Vec<T>, key: impl Fn(&T) -> String) -> Page<T> {
+        let limit = self.limit as usize;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        Page { next: if more { items.last().map(key) } else { None }, items }
+    }
+}
+
+/// A part of a list. `next` is absent on the last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}

@@ -1,0 +1,438 @@
+//! Runs: one rating of a tenant's month in one currency, and which of them is published.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row, Sqlite, Transaction};
+
+use super::integrations::shortened;
+use super::values::{count, counted, json, to_json};
+use super::{MAX_TEXT, Page, PageRequest, Result, Store, StoreError};
+use crate::clock::Moment;
+use crate::domain::money::Amount;
+use crate::domain::period::Period;
+use crate::domain::rated::RatedLine;
+use crate::domain::rule::{Finding, Treatment};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(rename_all = "lowercase")]
+pub enum RunState {
+    Queued,
+    Running,
+    /// Rated; published unless a later run took its place.
+    Done,
+    Failed,
+    /// Overtaken before it ended.
+    Superseded,
+}
+
+impl RunState {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+/// A rule as the run applied it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainEntry {
+    pub rule_id: String,
+    pub title: String,
+    pub plugin: String,
+    pub digest: String,
+    pub config: Value,
+}
+
+/// What one rule did to the bill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleDelta {
+    pub title: String,
+    /// Charges that it changed or added.
+    pub rows: u64,
+    pub delta: Amount,
+}
+
+/// A line that a rule added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunLine {
+    /// The title of the rule that added it.
+    pub rule: String,
+    pub description: String,
+    pub charge_category: String,
+    pub service_name: String,
+    pub sub_account_id: Option<String>,
+    /// What the rule asked for.
+    pub amount: Amount,
+    /// What is left of it after the rules behind.
+    pub customer_cost: Amount,
+    pub treatment: Treatment,
+    pub reason: String,
+    /// As `x_AppliedRules`.
+    pub applied: String,
+}
+
+impl From<&RatedLine> for RunLine {
+    fn from(rated: &RatedLine) -> Self {
+        Self {
+            rule: rated.rule.clone(),
+            description: rated.line.description.clone(),
+            charge_category: rated.line.charge_category.clone(),
+            service_name: rated.line.service_name.clone(),
+            sub_account_id: rated.line.sub_account_id.clone(),
+            amount: rated.line.amount,
+            customer_cost: Amount(rated.customer_cost),
+            treatment: rated.treatment,
+            reason: rated.line.reason.clone(),
+            applied: rated.applied.clone(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Run {
+    pub id: String,
+    pub tenant_id: String,
+    pub period: Period,
+    pub currency: String,
+    /// The hash of what goes in: snapshots, subaccounts, chain, configurations. The same identity gives the same result.
+    pub identity: String,
+    pub state: RunState,
+    /// Charges rated of those to rate.
+    pub progress_done: u64,
+    pub progress_total: u64,
+    pub failure: Option<String>,
+    pub chain: Vec<ChainEntry>,
+    /// Ids of the snapshots that go in.
+    pub snapshots: Vec<String>,
+    pub charges: u64,
+    pub dropped: u64,
+    pub billed: Option<Amount>,
+    pub charged: Option<Amount>,
+    pub by_rule: Vec<RuleDelta>,
+    pub findings: Vec<Finding>,
+    pub lines: Vec<RunLine>,
+    /// The overlay's file, below the lake's folder.
+    pub overlay: Option<String>,
+    pub rating_millis: Option<i64>,
+    pub created_at: Moment,
+    pub started_at: Option<Moment>,
+    pub finished_at: Option<Moment>,
+}
+
+impl FromRow<'_, SqliteRow> for Run {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            tenant_id: row.try_get("tenant_id")?,
+            period: row.try_get("period")?,
+            currency: row.try_get("currency")?,
+            identity: row.try_get("identity")?,
+            state: row.try_get("state")?,
+            progress_done: count(row, "progress_done")?,
+            progress_total: count(row, "progress_total")?,
+            failure: row.try_get("failure")?,
+            chain: json(row, "chain")?,
+            snapshots: json(row, "snapshots")?,
+            charges: count(row, "charges")?,
+            dropped: count(row, "dropped")?,
+            billed: row.try_get("billed")?,
+            charged: row.try_get("charged")?,
+            by_rule: json(row, "by_rule")?,
+            findings: json(row, "findings")?,
+            lines: json(row, "lines")?,
+            overlay: row.try_get("overlay")?,
+            rating_millis: row.try_get("rating_millis")?,
+            created_at: row.try_get("created_at")?,
+            started_at: row.try_get("started_at")?,
+            finished_at: row.try_get("finished_at")?,
+        })
+    }
+}
+
+/// A run to queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRun {
+    pub tenant_id: String,
+    pub period: Period,
+    pub currency: String,
+    pub identity: String,
+    pub chain: Vec<ChainEntry>,
+    pub snapshots: Vec<String>,
+}
+
+/// What rating gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunResult {
+    pub charges: u64,
+    pub dropped: u64,
+    pub billed: Amount,
+    pub charged: Amount,
+    pub by_rule: Vec<RuleDelta>,
+    pub findings: Vec<Finding>,
+    pub lines: Vec<RunLine>,
+    pub overlay: Option<String>,
+    pub rating_millis: i64,
+}
+
+/// Which runs; all that is set must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    pub tenant_id: Option<String>,
+    pub period: Option<Period>,
+    pub currency: Option<String>,
+    pub state: Option<RunState>,
+    /// Only those that readers are shown.
+    pub published: bool,
+}
+
+/// What there is already of a run that is about to be queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FoundRun {
+    /// A queued or running one: wait for it.
+    Pending(Run),
+    /// A done one: publish it.
+    Done(Run),
+}
+
+impl Store {
+    /// Queues a run, and supersedes those of the same tenant, period and currency that have not ended.
+    pub async fn run_enqueue(&self, new: &NewRun) -> Result<Run> {
+        let now = self.clock.now();
+        let mut tx = self.begin().await?;
+        let known: Option<i64> = sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(&new.tenant_id).fetch_optional(&mut *tx).await?;
+        known.ok_or_else(|| StoreError::not_found("tenant", &new.tenant_id))?;
+        supersede_pending(&mut tx, &new.tenant_id, new.period, &new.currency, now).await?;
+        let run = sqlx::query_as(
+            "INSERT INTO runs (id, tenant_id, period, currency, identity, state, progress_done, progress_total, chain, snapshots, \
+             charges, dropped, by_rule, findings, lines, created_at) \
+             VALUES ($1, $2, $3, $4, $5, 'queued', 0, 0, $6, $7, 0, 0, '[]', '[]', '[]', $8) RETURNING *",
+        )
+        .bind(self.clock.id("run"))
+        .bind(&new.tenant_id)
+        .bind(new.period)
+        .bind(&new.currency)
+        .bind(&new.identity)
+        .bind(to_json(&new.chain)?)
+        .bind(to_json(&new.snapshots)?)
+        .bind(now)
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(run)
+    }
+
+    /// A queued run begins.
+    pub async fn run_start(&self, id: &str) -> Result<Run> {
+        let started = sqlx::query_as("UPDATE runs SET state = 'running', started_at = $2 WHERE id = $1 AND state = 'queued' RETURNING *")
+            .bind(id)
+            .bind(self.clock.now())
+            .fetch_optional(&self.write)
+            .await?;
+        self.changed(started, id, "start").await
+    }
+
+    /// Notes how far a running run is; a run that ended meanwhile stays as it is.
+    pub async fn run_progress(&self, id: &str, done: u64, total: u64) -> Result<()> {
+        sqlx::query("UPDATE runs SET progress_done = $2, progress_total = $3 WHERE id = $1 AND state = 'running'")
+            .bind(id)
+            .bind(counted(done)?)
+            .bind(counted(total)?)
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// A running run ends well and is published, in one transaction. A run that was superseded meanwhile is refused with a conflict.
+    pub async fn run_complete(&self, id: &str, result: &RunResult) -> Result<Run> {
+        let mut tx = self.begin().await?;
+        let done: Option<Run> = sqlx::query_as(
+            "UPDATE runs SET state = 'done', failure = NULL, charges = $2, dropped = $3, billed = $4, charged = $5, by_rule = $6, \
+             findings = $7, lines = $8, overlay = $9, rating_millis = $10, finished_at = $11, progress_done = $2, progress_total = $2 \
+             WHERE id = $1 AND state = 'running' RETURNING *",
+        )
+        .bind(id)
+        .bind(counted(result.charges)?)
+        .bind(counted(result.dropped)?)
+        .bind(result.billed)
+        .bind(result.charged)
+        .bind(to_json(&result.by_rule)?)
+        .bind(to_json(&result.findings)?)
+        .bind(to_json(&result.lines)?)
+        .bind(&result.overlay)
+        .bind(result.rating_millis)
+        .bind(self.clock.now())
+        .fetch_optional(&mut *tx)
+        .await?;
+        match done {
+            Some(run) => {
+                publish(&mut tx, &run).await?;
+                tx.commit().await?;
+                Ok(run)
+            }
+            None => {
+                tx.rollback().await?;
+                self.changed(None, id, "complete").await
+            }
+        }
+    }
+
+    /// A queued or running run ends badly; what is published stays.
+    pub async fn run_fail(&self, id: &str, reason: &str) -> Result<Run> {
+        let failed = sqlx::query_as(
+            "UPDATE runs SET state = 'failed', failure = $2, finished_at = $3 WHERE id = $1 AND state IN ('queued', 'running') RETURNING *",
+        )
+        .bind(id)
+        .bind(shortened(reason, MAX_TEXT))
+        .bind(self.clock.now())
+        .fetch_optional(&self.write)
+        .await?;
+        self.changed(failed, id, "fail").await
+    }
+
+    /// Publishes a run that is done already: the same identity came back.
+    pub async fn run_publish(&self, id: &str) -> Result<Run> {
+        let now = self.clock.now();
+        let mut tx = self.begin().await?;
+        let found: Option<Run> = sqlx::query_as("SELECT * FROM runs WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
+        let run = found.ok_or_else(|| StoreError::not_found("run", id))?;
+        if run.state != RunState::Done {
+            return Err(StoreError::Conflict(format!("the run {id} is {}, not done", run.state.name())));
+        }
+        supersede_pending(&mut tx, &run.tenant_id, run.period, &run.currency, now).await?;
+        publish(&mut tx, &run).await?;
+        tx.commit().await?;
+        Ok(run)
+    }
+
+    /// Publishes nothing any more for a tenant's month, and supersedes its runs under way: it holds no charges there.
+    pub async fn run_withdraw(&self, tenant_id: &str, period: Period, currency: &str) -> Result<()> {
+        let mut tx = self.begin().await?;
+        supersede_pending(&mut tx, tenant_id, period, currency, self.clock.now()).await?;
+        sqlx::query("DELETE FROM published WHERE tenant_id = $1 AND period = $2 AND currency = $3")
+            .bind(tenant_id)
+            .bind(period)
+            .bind(currency)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Puts runs that a stopped process left running back into the queue.
+    pub async fn runs_requeue(&self) -> Result<Vec<Run>> {
+        let again = sqlx::query_as("UPDATE runs SET state = 'queued', started_at = NULL, progress_done = 0 WHERE state = 'running' RETURNING *");
+        Ok(again.fetch_all(&self.write).await?)
+    }
+
+    pub async fn run(&self, id: &str) -> Result<Run> {
+        let found = sqlx::query_as("SELECT * FROM runs WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
+        found.ok_or_else(|| StoreError::not_found("run", id))
+    }
+
+    /// Newest last.
+    pub async fn runs(&self, filter: &RunFilter, page: &PageRequest) -> Result<Page<Run>> {
+        let items = sqlx::query_as(
+            "SELECT * FROM runs WHERE id > $1 AND ($2 IS NULL OR tenant_id = $2) AND ($3 IS NULL OR period = $3) \
+             AND ($4 IS NULL OR currency = $4) AND ($5 IS NULL OR state = $5) \
+             AND ($6 = 0 OR id IN (SELECT run_id FROM published)) ORDER BY id LIMIT $7",
+        )
+        .bind(page.after())
+        .bind(&filter.tenant_id)
+        .bind(filter.period)
+        .bind(&filter.currency)
+        .bind(filter.state)
+        .bind(i64::from(filter.published))
+        .bind(page.fetch())
+        .fetch_all(&self.read)
+        .await?;
+        Ok(page.page(items, |run: &Run| run.id.clone()))
+    }
+
+    /// The newest run of a tenant's month, in whatever state.
+    pub async fn run_latest(&self, tenant_id: &str, period: Period, currency: &str) -> Result<Option<Run>> {
+        let latest = sqlx::query_as("SELECT * FROM runs WHERE tenant_id = $1 AND period = $2 AND currency = $3 ORDER BY id DESC LIMIT 1");
+        Ok(latest.bind(tenant_id).bind(period).bind(currency).fetch_optional(&self.read).await?)
+    }
+
+    /// Runs that have not ended, oldest first.
+    pub async fn runs_pending(&self) -> Result<Vec<Run>> {
+        Ok(sqlx::query_as("SELECT * FROM runs WHERE state IN ('queued', 'running') ORDER BY id").fetch_all(&self.read).await?)
+    }
+
+    /// Whether a tenant's month with this identity is under way or done already.
+    pub async fn run_find(&self, tenant_id: &str, period: Period, currency: &str, identity: &str) -> Result<Option<FoundRun>> {
+        let found: Option<Run> = sqlx::query_as(
+            "SELECT * FROM runs WHERE identity = $4 AND tenant_id = $1 AND period = $2 AND currency = $3 \
+             AND state IN ('queued', 'running', 'done') ORDER BY (state = 'done') DESC, id DESC LIMIT 1",
+        )
+        .bind(tenant_id)
+        .bind(period)
+        .bind(currency)
+        .bind(identity)
+        .fetch_optional(&self.read)
+        .await?;
+        Ok(found.map(|run| if run.state == RunState::Done { FoundRun::Done(run) } else { FoundRun::Pending(run) }))
+    }
+
+    /// What readers are shown of a tenant's month.
+    pub async fn published(&self, tenant_id: &str, period: Period, currency: &str) -> Result<Option<Run>> {
+        let run = sqlx::query_as(
+            "SELECT r.* FROM published p JOIN runs r ON r.id = p.run_id WHERE p.tenant_id = $1 AND p.period = $2 AND p.currency = $3",
+        );
+        Ok(run.bind(tenant_id).bind(period).bind(currency).fetch_optional(&self.read).await?)
+    }
+
+    /// What readers are shown, of one tenant or all, of one period or all; ordered by period, currency, tenant.
+    pub async fn published_runs(&self, tenant_id: Option<&str>, period: Option<Period>) -> Result<Vec<Run>> {
+        let runs = sqlx::query_as(
+            "SELECT r.* FROM published p JOIN runs r ON r.id = p.run_id \
+             WHERE ($1 IS NULL OR p.tenant_id = $1) AND ($2 IS NULL OR p.period = $2) ORDER BY p.period, p.currency, p.tenant_id",
+        );
+        Ok(runs.bind(tenant_id).bind(period).fetch_all(&self.read).await?)
+    }
+
+    /// The answer of a change of state, or why it was not made.
+    async fn changed(&self, changed: Option<Run>, id: &str, verb: &str) -> Result<Run> {
+        match changed {
+            Some(run) => Ok(run),
+            None => {
+                let state = self.run(id).await?.state.name();
+                Err(StoreError::Conflict(format!("the run {id} is {state}: it cannot {verb}")))
+            }
+        }
+    }
+}
+
+async fn publish(tx: &mut Transaction<'static, Sqlite>, run: &Run) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO published (tenant_id, period, currency, run_id) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (tenant_id, period, currency) DO UPDATE SET run_id = $4",
+    )
+    .bind(&run.tenant_id)
+    .bind(run.period)
+    .bind(&run.currency)
+    .bind(&run.id)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn supersede_pending(tx: &mut Transaction<'static, Sqlite>, tenant_id: &str, period: Period, currency: &str, now: Moment) -> Result<()> {
+    sqlx::query(
+        "UPDATE runs SET state = 'superseded', finished_at = $4 \
+         WHERE tenant_id = $1 AND period = $2 AND currency = $3 AND state IN ('queued', 'running')",
+    )
+    .bind(tenant_id)
+    .bind(period)
+    .bind(currency)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,329 @@
+//! Snapshots: the immutable charges of an integration's month. At most one of each month is published.
+//!
+//! An import that is under way has a row of its own, whose id is also the name of the folder it writes; it becomes one published snapshot
+//! for each period that it found, all in one transaction. A folder that is named by neither was left by a stopped process.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row, Sqlite, Transaction};
+
+use super::values::{count, counted, json, to_json};
+use super::{Page, PageRequest, Result, Store, StoreError};
+use crate::clock::Moment;
+use crate::domain::money::Amount;
+use crate::domain::period::Period;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(rename_all = "lowercase")]
+pub enum SnapshotState {
+    Published,
+    Superseded,
+}
+
+/// A file of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    pub file_name: String,
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrencyTotal {
+    pub currency: String,
+    pub billed: Amount,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Snapshot {
+    pub id: String,
+    pub integration_id: String,
+    pub period: Period,
+    pub state: SnapshotState,
+    /// SHA-256 over the source files.
+    pub source_digest: String,
+    pub manifest_id: Option<String>,
+    /// The folder of its parts, below the lake's.
+    pub location: String,
+    pub parts: Vec<Part>,
+    pub charges: u64,
+    pub totals: Vec<CurrencyTotal>,
+    /// The import report.
+    pub report: Value,
+    pub created_at: Moment,
+    pub superseded_at: Option<Moment>,
+}
+
+impl FromRow<'_, SqliteRow> for Snapshot {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            integration_id: row.try_get("integration_id")?,
+            period: row.try_get("period")?,
+            state: row.try_get("state")?,
+            source_digest: row.try_get("source_digest")?,
+            manifest_id: row.try_get("manifest_id")?,
+            location: row.try_get("location")?,
+            parts: json(row, "parts")?,
+            charges: count(row, "charges")?,
+            totals: json(row, "totals")?,
+            report: json(row, "report")?,
+            created_at: row.try_get("created_at")?,
+            superseded_at: row.try_get("superseded_at")?,
+        })
+    }
+}
+
+/// An import under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+pub struct Import {
+    /// Also the name of the folder that it writes.
+    pub id: String,
+    pub integration_id: String,
+    pub source_digest: String,
+    pub manifest_id: Option<String>,
+    pub created_at: Moment,
+}
+
+/// What an import found of one period.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeriodContent {
+    pub period: Period,
+    pub parts: Vec<Part>,
+    pub charges: u64,
+    pub totals: Vec<CurrencyTotal>,
+    pub report: Value,
+    pub subaccounts: Vec<SubaccountContent>,
+}
+
+/// The charges of one subaccount and currency in a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubaccountContent {
+    pub billing_account_id: String,
+    /// Empty where the charges name none.
+    pub sub_account_id: String,
+    pub name: String,
+    pub provider: String,
+    pub currency: String,
+    pub charges: u64,
+    pub billed: Amount,
+}
+
+/// The charges of one subaccount and currency in a published snapshot, and who holds the subaccount now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Holding {
+    pub snapshot_id: String,
+    pub integration_id: String,
+    pub period: Period,
+    pub currency: String,
+    pub subaccount_id: String,
+    pub billing_account_id: String,
+    pub sub_account_id: String,
+    pub tenant_id: Option<String>,
+    pub charges: u64,
+    pub billed: Amount,
+}
+
+impl FromRow<'_, SqliteRow> for Holding {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            snapshot_id: row.try_get("snapshot_id")?,
+            integration_id: row.try_get("integration_id")?,
+            period: row.try_get("period")?,
+            currency: row.try_get("currency")?,
+            subaccount_id: row.try_get("subaccount_id")?,
+            billing_account_id: row.try_get("billing_account_id")?,
+            sub_account_id: row.try_get("sub_account_id")?,
+            tenant_id: row.try_get("tenant_id")?,
+            charges: count(row, "charges")?,
+            billed: row.try_get("billed")?,
+        })
+    }
+}
+
+/// Which holdings; all that is set must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HoldingFilter {
+    pub period: Option<Period>,
+    pub tenant_id: Option<String>,
+    pub integration_id: Option<String>,
+}
+
+impl Store {
+    /// Notes that bytes with this digest are being imported, and names the folder for them.
+    pub async fn import_begin(&self, integration_id: &str, source_digest: &str, manifest_id: Option<&str>) -> Result<Import> {
+        let mut tx = self.begin().await?;
+        let known: Option<i64> =
+            sqlx::query_scalar("SELECT version FROM integrations WHERE id = $1").bind(integration_id).fetch_optional(&mut *tx).await?;
+        known.ok_or_else(|| StoreError::not_found("integration", integration_id))?;
+        let import = sqlx::query_as(
+            "INSERT INTO imports (id, integration_id, source_digest, manifest_id, created_at) VALUES ($1, $2, $3, $4, $5) RETURNING *",
+        )
+        .bind(self.clock.id("snp"))
+        .bind(integration_id)
+        .bind(source_digest)
+        .bind(manifest_id)
+        .bind(self.clock.now())
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(import)
+    }
+
+    /// Imports that have not ended: at a start, those of the process before.
+    pub async fn imports(&self) -> Result<Vec<Import>> {
+        Ok(sqlx::query_as("SELECT * FROM imports ORDER BY id").fetch_all(&self.read).await?)
+    }
+
+    /// Forgets an import that failed. What was published before stays so.
+    pub async fn import_discard(&self, id: &str) -> Result<()> {
+        sqlx::query("DELETE FROM imports WHERE id = $1").bind(id).execute(&self.write).await?;
+        Ok(())
+    }
+
+    /// Ends an import: its periods become the published snapshots of the integration in place of those before, their subaccounts become
+    /// known, all in one transaction. The snapshots' `location` is the import's id.
+    pub async fn import_publish(&self, id: &str, periods: &[PeriodContent]) -> Result<Vec<Snapshot>> {
+        let now = self.clock.now();
+        let mut tx = self.begin().await?;
+        let import: Option<Import> = sqlx::query_as("DELETE FROM imports WHERE id = $1 RETURNING *").bind(id).fetch_optional(&mut *tx).await?;
+        let import = import.ok_or_else(|| StoreError::not_found("import", id))?;
+        let mut published = Vec::with_capacity(periods.len());
+        for (place, content) in periods.iter().enumerate() {
+            let snapshot_id = if place == 0 { import.id.clone() } else { self.clock.id("snp") };
+            supersede(&mut tx, &import.integration_id, content.period, now).await?;
+            published.push(insert(&mut tx, &snapshot_id, &import, content, now).await?);
+            let mut known = BTreeMap::new();
+            for subaccount in &content.subaccounts {
+                let key = (subaccount.billing_account_id.as_str(), subaccount.sub_account_id.as_str());
+                if !known.contains_key(&key) {
+                    known.insert(key, self.discover(&mut tx, &import.integration_id, subaccount, now).await?);
+                }
+                let Some(subaccount_id) = known.get(&key) else { continue };
+                sqlx::query("INSERT INTO snapshot_subaccounts (snapshot_id, subaccount_id, currency, charges, billed) VALUES ($1, $2, $3, $4, $5)")
+                    .bind(&snapshot_id)
+                    .bind(subaccount_id)
+                    .bind(&subaccount.currency)
+                    .bind(counted(subaccount.charges)?)
+                    .bind(subaccount.billed)
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(|error| super::unique(error, |_| format!("the subaccount {} is listed twice", subaccount.sub_account_id)))?;
+            }
+        }
+        tx.commit().await?;
+        Ok(published)
+    }
+
+    /// The id of the subaccount, which is stored if it is new and takes its newest name.
+    async fn discover(
+        &self,
+        tx: &mut Transaction<'static, Sqlite>,
+        integration_id: &str,
+        found: &SubaccountContent,
+        now: Moment,
+    ) -> Result<String> {
+        let name = if found.name.is_empty() { &found.sub_account_id } else { &found.name };
+        let id = sqlx::query_scalar(
+            "INSERT INTO subaccounts (id, integration_id, billing_account_id, sub_account_id, name, provider, search_key, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) \
+             ON CONFLICT (integration_id, billing_account_id, sub_account_id) DO UPDATE SET \
+             updated_at = CASE WHEN name <> $5 OR provider <> $6 THEN $8 ELSE updated_at END, name = $5, provider = $6, search_key = $7 \
+             RETURNING id",
+        );
+        let search_key = format!("{name}\n{}\n{}", found.sub_account_id, found.billing_account_id).to_lowercase();
+        Ok(id
+            .bind(self.clock.id("sub"))
+            .bind(integration_id)
+            .bind(&found.billing_account_id)
+            .bind(&found.sub_account_id)
+            .bind(name)
+            .bind(&found.provider)
+            .bind(search_key)
+            .bind(now)
+            .fetch_one(&mut **tx)
+            .await?)
+    }
+
+    pub async fn snapshot(&self, id: &str) -> Result<Snapshot> {
+        let found = sqlx::query_as("SELECT * FROM snapshots WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
+        found.ok_or_else(|| StoreError::not_found("snapshot", id))
+    }
+
+    /// Newest last; superseded ones as well.
+    pub async fn snapshots(&self, integration_id: Option<&str>, period: Option<Period>, page: &PageRequest) -> Result<Page<Snapshot>> {
+        let items = sqlx::query_as(
+            "SELECT * FROM snapshots WHERE id > $1 AND ($2 IS NULL OR integration_id = $2) AND ($3 IS NULL OR period = $3) ORDER BY id LIMIT $4",
+        )
+        .bind(page.after())
+        .bind(integration_id)
+        .bind(period)
+        .bind(page.fetch())
+        .fetch_all(&self.read)
+        .await?;
+        Ok(page.page(items, |snapshot: &Snapshot| snapshot.id.clone()))
+    }
+
+    /// The published snapshots, of a period or of all, in the order of their ids.
+    pub async fn snapshots_published(&self, period: Option<Period>) -> Result<Vec<Snapshot>> {
+        let found = sqlx::query_as("SELECT * FROM snapshots WHERE state = 'published' AND ($1 IS NULL OR period = $1) ORDER BY id");
+        Ok(found.bind(period).fetch_all(&self.read).await?)
+    }
+
+    /// The published snapshots that came from these bytes: what need not be imported again.
+    pub async fn snapshots_of_source(&self, integration_id: &str, source_digest: &str) -> Result<Vec<Snapshot>> {
+        let found = sqlx::query_as(
+            "SELECT * FROM snapshots WHERE integration_id = $1 AND source_digest = $2 AND state = 'published' ORDER BY id",
+        );
+        Ok(found.bind(integration_id).bind(source_digest).fetch_all(&self.read).await?)
+    }
+
+    /// What the published snapshots hold of each subaccount, and for whom: the plan of all runs. Ordered by period, currency, snapshot.
+    pub async fn holdings(&self, filter: &HoldingFilter) -> Result<Vec<Holding>> {
+        let found = sqlx::query_as(
+            "SELECT c.snapshot_id, n.integration_id, n.period, c.currency, c.subaccount_id, s.billing_account_id, s.sub_account_id, \
+             s.tenant_id, c.charges, c.billed \
+             FROM snapshots n JOIN snapshot_subaccounts c ON c.snapshot_id = n.id JOIN subaccounts s ON s.id = c.subaccount_id \
+             WHERE n.state = 'published' AND ($1 IS NULL OR n.period = $1) AND ($2 IS NULL OR s.tenant_id = $2) \
+             AND ($3 IS NULL OR n.integration_id = $3) \
+             ORDER BY n.period, c.currency, c.snapshot_id, c.subaccount_id",
+        );
+        Ok(found.bind(filter.period).bind(&filter.tenant_id).bind(&filter.integration_id).fetch_all(&self.read).await?)
+    }
+}
+
+async fn supersede(tx: &mut Transaction<'static, Sqlite>, integration_id: &str, period: Period, now: Moment) -> Result<()> {
+    sqlx::query("UPDATE snapshots SET state = 'superseded', superseded_at = $3 WHERE integration_id = $1 AND period = $2 AND state = 'published'")
+        .bind(integration_id)
+        .bind(period)
+        .bind(now)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+async fn insert(tx: &mut Transaction<'static, Sqlite>, id: &str, import: &Import, content: &PeriodContent, now: Moment) -> Result<Snapshot> {
+    let snapshot = sqlx::query_as(
+        "INSERT INTO snapshots \
+         (id, integration_id, period, state, source_digest, manifest_id, location, parts, charges, totals, report, created_at) \
+         VALUES ($1, $2, $3, 'published', $4, $5, $6, $7, $8, $9, $10, $11) RETURNING *",
+    );
+    Ok(snapshot
+        .bind(id)
+        .bind(&import.integration_id)
+        .bind(content.period)
+        .bind(&import.source_digest)
+        .bind(&import.manifest_id)
+        .bind(&import.id)
+        .bind(to_json(&content.parts)?)
+        .bind(counted(content.charges)?)
+        .bind(to_json(&content.totals)?)
+        .bind(to_json(&content.report)?)
+        .bind(now)
+        .fetch_one(&mut **tx)
+        .await?)
+}

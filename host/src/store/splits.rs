@@ -1,0 +1,100 @@
+//! Period splits: how the source of a month divides into tenants and what nobody holds. Tenants + unassigned = source, to the last digit.
+
+use serde::{Deserialize, Serialize};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row};
+
+use super::values::{count, counted, json, to_json};
+use super::{Result, Store, StoreError};
+use crate::clock::Moment;
+use crate::domain::money::Amount;
+use crate::domain::period::Period;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantShare {
+    pub tenant_id: String,
+    pub charges: u64,
+    pub billed: Amount,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PeriodSplit {
+    pub period: Period,
+    pub currency: String,
+    /// What the snapshots say, all charges.
+    pub source: Amount,
+    pub source_charges: u64,
+    /// What nobody holds.
+    pub unassigned: Amount,
+    pub unassigned_charges: u64,
+    pub tenants: Vec<TenantShare>,
+    /// Ids of the snapshots that were split.
+    pub snapshots: Vec<String>,
+}
+
+impl PeriodSplit {
+    /// Tenants + unassigned = source, in amount and in number.
+    pub fn balances(&self) -> bool {
+        let amounts = self.tenants.iter().try_fold(self.unassigned, |sum, share| sum.checked_add(share.billed));
+        let charges = self.tenants.iter().try_fold(self.unassigned_charges, |sum, share| sum.checked_add(share.charges));
+        amounts == Some(self.source) && charges == Some(self.source_charges)
+    }
+}
+
+impl FromRow<'_, SqliteRow> for PeriodSplit {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            period: row.try_get("period")?,
+            currency: row.try_get("currency")?,
+            source: row.try_get("source")?,
+            source_charges: count(row, "source_charges")?,
+            unassigned: row.try_get("unassigned")?,
+            unassigned_charges: count(row, "unassigned_charges")?,
+            tenants: json(row, "tenants")?,
+            snapshots: json(row, "snapshots")?,
+        })
+    }
+}
+
+impl Store {
+    /// Stores the split of a period and currency in place of the one before. One that does not balance is refused.
+    pub async fn split_put(&self, split: &PeriodSplit) -> Result<()> {
+        if !split.balances() {
+            return Err(StoreError::Invalid(format!(
+                "the split of {} in {} does not add up: tenants + unassigned differ from the source",
+                split.period, split.currency
+            )));
+        }
+        let now: Moment = self.clock.now();
+        sqlx::query(
+            "INSERT INTO period_splits \
+             (period, currency, source, source_charges, unassigned, unassigned_charges, tenants, snapshots, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (period, currency) DO UPDATE SET source = $3, source_charges = $4, \
+             unassigned = $5, unassigned_charges = $6, tenants = $7, snapshots = $8, updated_at = $9",
+        )
+        .bind(split.period)
+        .bind(&split.currency)
+        .bind(split.source)
+        .bind(counted(split.source_charges)?)
+        .bind(split.unassigned)
+        .bind(counted(split.unassigned_charges)?)
+        .bind(to_json(&split.tenants)?)
+        .bind(to_json(&split.snapshots)?)
+        .bind(now)
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    /// Of one period or of all, ordered by period and currency.
+    pub async fn splits(&self, period: Option<Period>) -> Result<Vec<PeriodSplit>> {
+        let found = sqlx::query_as("SELECT * FROM period_splits WHERE ($1 IS NULL OR period = $1) ORDER BY period, currency");
+        Ok(found.bind(period).fetch_all(&self.read).await?)
+    }
+
+    /// Forgets a period and currency that no snapshot has any more.
+    pub async fn split_delete(&self, period: Period, currency: &str) -> Result<()> {
+        sqlx::query("DELETE FROM period_splits WHERE period = $1 AND currency = $2").bind(period).bind(currency).execute(&self.write).await?;
+        Ok(())
+    }
+}
