@@ -4,8 +4,10 @@
 //! code; it promises no stable Rust interface.
 
 pub mod cli;
+pub mod clock;
 pub mod domain;
 pub mod events;
 pub mod lake;
 pub mod plugins;
 pub mod sandbox;
+pub mod store;

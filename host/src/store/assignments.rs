@@ -79,10 +79,12 @@ impl AssignmentFields {
         if self.position.is_some_and(|position| position < 1) {
             return Err(StoreError::Invalid("positions count from 1".to_owned()));
         }
-        let rule: Option<i64> = sqlx::query_scalar("SELECT version FROM rules WHERE id = $1").bind(&self.rule_id).fetch_optional(&mut **tx).await?;
+        let rule: Option<i64> =
+            sqlx::query_scalar("SELECT version FROM rules WHERE id = $1").bind(&self.rule_id).fetch_optional(&mut **tx).await?;
         rule.ok_or_else(|| StoreError::Invalid(format!("there is no rule {}", self.rule_id)))?;
         if let Some(tenant) = &self.tenant_id {
-            let known: Option<i64> = sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(tenant).fetch_optional(&mut **tx).await?;
+            let known: Option<i64> =
+                sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(tenant).fetch_optional(&mut **tx).await?;
             known.ok_or_else(|| StoreError::Invalid(format!("there is no tenant {tenant}")))?;
         }
         Ok(())
@@ -124,7 +126,8 @@ impl Store {
     /// In their order; of one rule, or of what applies to one tenant (its own and those of all), if asked.
     pub async fn assignments(&self, rule_id: Option<&str>, tenant_id: Option<&str>, page: &PageRequest) -> Result<Page<Assignment>> {
         let after = page.after();
-        let after: i64 = if after.is_empty() { 0 } else { after.parse().map_err(|_| StoreError::Invalid("not a page of this list".to_owned()))? };
+        let after: i64 =
+            if after.is_empty() { 0 } else { after.parse().map_err(|_| StoreError::Invalid("not a page of this list".to_owned()))? };
         let items = sqlx::query_as(
             "SELECT * FROM assignments WHERE position > $1 AND ($2 IS NULL OR rule_id = $2) \
              AND ($3 IS NULL OR tenant_id IS NULL OR tenant_id = $3) ORDER BY position LIMIT $4",
@@ -148,7 +151,11 @@ impl Store {
         let present: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM assignments").fetch_one(&mut *tx).await?;
         let new = fields.position.unwrap_or(old).min(present);
         sqlx::query("UPDATE assignments SET position = position - 1 WHERE position > $1").bind(old).execute(&mut *tx).await?;
-        sqlx::query("UPDATE assignments SET position = position + 1 WHERE position >= $1 AND id <> $2").bind(new).bind(id).execute(&mut *tx).await?;
+        sqlx::query("UPDATE assignments SET position = position + 1 WHERE position >= $1 AND id <> $2")
+            .bind(new)
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
         let assignment = sqlx::query_as(
             "UPDATE assignments SET rule_id = $2, tenant_id = $3, position = $4, from_period = $5, to_period = $6, \
              version = version + 1, updated_at = $7 WHERE id = $1 RETURNING *",
@@ -171,7 +178,8 @@ impl Store {
         let mut tx = self.begin().await?;
         let mut places = Vec::with_capacity(ids.len());
         for id in ids {
-            let place: Option<i64> = sqlx::query_scalar("SELECT position FROM assignments WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
+            let place: Option<i64> =
+                sqlx::query_scalar("SELECT position FROM assignments WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
             places.push(place.ok_or_else(|| StoreError::not_found("assignment", id))?);
         }
         places.sort_unstable();

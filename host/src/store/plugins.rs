@@ -148,7 +148,10 @@ impl Store {
 
     /// All versions of a name, oldest first.
     pub async fn plugin_versions(&self, name: &str) -> Result<Vec<PluginVersion>> {
-        Ok(sqlx::query_as("SELECT * FROM plugin_versions WHERE name = $1 ORDER BY created_at, digest").bind(name).fetch_all(&self.read).await?)
+        Ok(sqlx::query_as("SELECT * FROM plugin_versions WHERE name = $1 ORDER BY created_at, digest")
+            .bind(name)
+            .fetch_all(&self.read)
+            .await?)
     }
 
     /// The digests that must be at hand: the active ones and those that rules pin.

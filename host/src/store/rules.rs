@@ -11,7 +11,7 @@ use super::{Page, PageRequest, Result, Store, StoreError, checked_name, expect_v
 use crate::clock::Moment;
 
 /// Bytes of a configuration: a price book of ten thousand services fits.
-pub const MAX_CONFIG: usize = 1 << 20;
+pub(super) const MAX_CONFIG: usize = 1 << 20;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rule {
@@ -67,7 +67,8 @@ impl RuleFields {
 
     /// The plugin exists, and the pinned version is one of its own.
     async fn check_plugin(&self, tx: &mut Transaction<'static, Sqlite>) -> Result<()> {
-        let known: Option<i64> = sqlx::query_scalar("SELECT version FROM plugins WHERE name = $1").bind(&self.plugin).fetch_optional(&mut **tx).await?;
+        let known: Option<i64> =
+            sqlx::query_scalar("SELECT version FROM plugins WHERE name = $1").bind(&self.plugin).fetch_optional(&mut **tx).await?;
         known.ok_or_else(|| StoreError::Invalid(format!("there is no plugin {}", self.plugin)))?;
         let Some(digest) = &self.pinned_digest else { return Ok(()) };
         let owner: Option<String> =

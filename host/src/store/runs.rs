@@ -205,7 +205,8 @@ impl Store {
     pub async fn run_enqueue(&self, new: &NewRun) -> Result<Run> {
         let now = self.clock.now();
         let mut tx = self.begin().await?;
-        let known: Option<i64> = sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(&new.tenant_id).fetch_optional(&mut *tx).await?;
+        let known: Option<i64> =
+            sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(&new.tenant_id).fetch_optional(&mut *tx).await?;
         known.ok_or_else(|| StoreError::not_found("tenant", &new.tenant_id))?;
         supersede_pending(&mut tx, &new.tenant_id, new.period, &new.currency, now).await?;
         let run = sqlx::query_as(
@@ -326,7 +327,8 @@ impl Store {
 
     /// Puts runs that a stopped process left running back into the queue.
     pub async fn runs_requeue(&self) -> Result<Vec<Run>> {
-        let again = sqlx::query_as("UPDATE runs SET state = 'queued', started_at = NULL, progress_done = 0 WHERE state = 'running' RETURNING *");
+        let again =
+            sqlx::query_as("UPDATE runs SET state = 'queued', started_at = NULL, progress_done = 0 WHERE state = 'running' RETURNING *");
         Ok(again.fetch_all(&self.write).await?)
     }
 
@@ -423,7 +425,13 @@ async fn publish(tx: &mut Transaction<'static, Sqlite>, run: &Run) -> Result<()>
     Ok(())
 }
 
-async fn supersede_pending(tx: &mut Transaction<'static, Sqlite>, tenant_id: &str, period: Period, currency: &str, now: Moment) -> Result<()> {
+async fn supersede_pending(
+    tx: &mut Transaction<'static, Sqlite>,
+    tenant_id: &str,
+    period: Period,
+    currency: &str,
+    now: Moment,
+) -> Result<()> {
     sqlx::query(
         "UPDATE runs SET state = 'superseded', finished_at = $4 \
          WHERE tenant_id = $1 AND period = $2 AND currency = $3 AND state IN ('queued', 'running')",

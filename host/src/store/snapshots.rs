@@ -190,7 +190,8 @@ impl Store {
     pub async fn import_publish(&self, id: &str, periods: &[PeriodContent]) -> Result<Vec<Snapshot>> {
         let now = self.clock.now();
         let mut tx = self.begin().await?;
-        let import: Option<Import> = sqlx::query_as("DELETE FROM imports WHERE id = $1 RETURNING *").bind(id).fetch_optional(&mut *tx).await?;
+        let import: Option<Import> =
+            sqlx::query_as("DELETE FROM imports WHERE id = $1 RETURNING *").bind(id).fetch_optional(&mut *tx).await?;
         let import = import.ok_or_else(|| StoreError::not_found("import", id))?;
         let mut published = Vec::with_capacity(periods.len());
         for (place, content) in periods.iter().enumerate() {
@@ -204,15 +205,17 @@ impl Store {
                     known.insert(key, self.discover(&mut tx, &import.integration_id, subaccount, now).await?);
                 }
                 let Some(subaccount_id) = known.get(&key) else { continue };
-                sqlx::query("INSERT INTO snapshot_subaccounts (snapshot_id, subaccount_id, currency, charges, billed) VALUES ($1, $2, $3, $4, $5)")
-                    .bind(&snapshot_id)
-                    .bind(subaccount_id)
-                    .bind(&subaccount.currency)
-                    .bind(counted(subaccount.charges)?)
-                    .bind(subaccount.billed)
-                    .execute(&mut *tx)
-                    .await
-                    .map_err(|error| super::unique(error, |_| format!("the subaccount {} is listed twice", subaccount.sub_account_id)))?;
+                sqlx::query(
+                    "INSERT INTO snapshot_subaccounts (snapshot_id, subaccount_id, currency, charges, billed) VALUES ($1, $2, $3, $4, $5)",
+                )
+                .bind(&snapshot_id)
+                .bind(subaccount_id)
+                .bind(&subaccount.currency)
+                .bind(counted(subaccount.charges)?)
+                .bind(subaccount.billed)
+                .execute(&mut *tx)
+                .await
+                .map_err(|error| super::unique(error, |_| format!("the subaccount {} is listed twice", subaccount.sub_account_id)))?;
             }
         }
         tx.commit().await?;
@@ -276,9 +279,8 @@ impl Store {
 
     /// The published snapshots that came from these bytes: what need not be imported again.
     pub async fn snapshots_of_source(&self, integration_id: &str, source_digest: &str) -> Result<Vec<Snapshot>> {
-        let found = sqlx::query_as(
-            "SELECT * FROM snapshots WHERE integration_id = $1 AND source_digest = $2 AND state = 'published' ORDER BY id",
-        );
+        let found =
+            sqlx::query_as("SELECT * FROM snapshots WHERE integration_id = $1 AND source_digest = $2 AND state = 'published' ORDER BY id");
         Ok(found.bind(integration_id).bind(source_digest).fetch_all(&self.read).await?)
     }
 
@@ -297,16 +299,24 @@ impl Store {
 }
 
 async fn supersede(tx: &mut Transaction<'static, Sqlite>, integration_id: &str, period: Period, now: Moment) -> Result<()> {
-    sqlx::query("UPDATE snapshots SET state = 'superseded', superseded_at = $3 WHERE integration_id = $1 AND period = $2 AND state = 'published'")
-        .bind(integration_id)
-        .bind(period)
-        .bind(now)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "UPDATE snapshots SET state = 'superseded', superseded_at = $3 WHERE integration_id = $1 AND period = $2 AND state = 'published'",
+    )
+    .bind(integration_id)
+    .bind(period)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
-async fn insert(tx: &mut Transaction<'static, Sqlite>, id: &str, import: &Import, content: &PeriodContent, now: Moment) -> Result<Snapshot> {
+async fn insert(
+    tx: &mut Transaction<'static, Sqlite>,
+    id: &str,
+    import: &Import,
+    content: &PeriodContent,
+    now: Moment,
+) -> Result<Snapshot> {
     let snapshot = sqlx::query_as(
         "INSERT INTO snapshots \
          (id, integration_id, period, state, source_digest, manifest_id, location, parts, charges, totals, report, created_at) \

@@ -80,7 +80,8 @@ impl Store {
         }
         let mut tx = self.begin().await?;
         if let Some(tenant) = tenant_id {
-            let known: Option<i64> = sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(tenant).fetch_optional(&mut *tx).await?;
+            let known: Option<i64> =
+                sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(tenant).fetch_optional(&mut *tx).await?;
             known.ok_or_else(|| StoreError::not_found("tenant", tenant))?;
         }
         let mut moved = Vec::new();

@@ -89,10 +89,8 @@ impl Store {
     }
 
     pub async fn tenant_by_name(&self, name: &str) -> Result<Tenant> {
-        let found = sqlx::query_as("SELECT * FROM tenants WHERE name_key = $1")
-            .bind(name.trim().to_lowercase())
-            .fetch_optional(&self.read)
-            .await?;
+        let found =
+            sqlx::query_as("SELECT * FROM tenants WHERE name_key = $1").bind(name.trim().to_lowercase()).fetch_optional(&self.read).await?;
         found.ok_or_else(|| StoreError::not_found("tenant named", name))
     }
 
@@ -108,7 +106,8 @@ impl Store {
     pub async fn tenant_update(&self, id: &str, fields: &TenantFields, expected: Option<i64>) -> Result<Tenant> {
         let checked = fields.checked()?;
         let mut tx = self.begin().await?;
-        let current: Option<i64> = sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
+        let current: Option<i64> =
+            sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
         expect_version("tenant", id, current.ok_or_else(|| StoreError::not_found("tenant", id))?, expected)?;
         let updated = sqlx::query_as(
             "UPDATE tenants SET name = $2, name_key = $3, contact_email = $4, contact_key = $5, version = version + 1, updated_at = $6 \
@@ -130,9 +129,11 @@ impl Store {
     /// Removes a tenant with its assignments and runs; its subaccounts become unassigned.
     pub async fn tenant_delete(&self, id: &str, expected: Option<i64>) -> Result<TenantRemoved> {
         let mut tx = self.begin().await?;
-        let current: Option<i64> = sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
+        let current: Option<i64> =
+            sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
         expect_version("tenant", id, current.ok_or_else(|| StoreError::not_found("tenant", id))?, expected)?;
-        let released = sqlx::query_scalar("SELECT id FROM subaccounts WHERE tenant_id = $1 ORDER BY id").bind(id).fetch_all(&mut *tx).await?;
+        let released =
+            sqlx::query_scalar("SELECT id FROM subaccounts WHERE tenant_id = $1 ORDER BY id").bind(id).fetch_all(&mut *tx).await?;
         sqlx::query("DELETE FROM tenants WHERE id = $1").bind(id).execute(&mut *tx).await?;
         super::assignments::close_gaps(&mut tx).await?;
         tx.commit().await?;

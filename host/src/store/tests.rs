@@ -1,1 +1,111 @@
+//! What every store must do, on a fresh database in a temporary folder.
 
+use serde_json::json;
+
+use super::*;
+use crate::clock::Moment;
+use crate::domain::money::Amount;
+use crate::domain::period::Period;
+use crate::domain::rule::{Capability, Finding, Manifest, Severity};
+
+struct Fresh {
+    store: Store,
+    folder: tempfile::TempDir,
+}
+
+impl std::ops::Deref for Fresh {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+async fn fresh() -> Fresh {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::scripted(Moment(1_700_000_000_000));
+    let store = Store::open_file(&folder.path().join("rerate.db"), clock).await.unwrap();
+    Fresh { store, folder }
+}
+
+fn named(name: &str) -> TenantFields {
+    TenantFields { name: name.to_owned(), contact_email: None }
+}
+
+fn amount(text: &str) -> Amount {
+    text.parse().unwrap()
+}
+
+fn period(text: &str) -> Period {
+    text.parse().unwrap()
+}
+
+fn folder(name: &str) -> IntegrationFields {
+    let location = format!("/bills/{name}");
+    IntegrationFields { name: name.to_owned(), kind: IntegrationKind::Folder, location, endpoint: None, region: None }
+}
+
+fn account(id: &str, charges: u64, billed: &str) -> SubaccountContent {
+    SubaccountContent {
+        billing_account_id: "999".to_owned(),
+        sub_account_id: id.to_owned(),
+        name: format!("account {id}"),
+        provider: "AWS".to_owned(),
+        currency: "USD".to_owned(),
+        charges,
+        billed: amount(billed),
+    }
+}
+
+fn month(month: &str, subaccounts: Vec<SubaccountContent>) -> PeriodContent {
+    let billed = subaccounts.iter().fold(Amount::ZERO, |sum, account| sum.checked_add(account.billed).unwrap());
+    PeriodContent {
+        period: period(month),
+        parts: vec![Part { file_name: "0.parquet".to_owned(), rows: 3, bytes: 100 }],
+        charges: subaccounts.iter().map(|account| account.charges).sum(),
+        totals: vec![CurrencyTotal { currency: "USD".to_owned(), billed }],
+        report: json!({"rows": 3}),
+        subaccounts,
+    }
+}
+
+async fn deploy(store: &Store, name: &str, version: &str) -> String {
+    let text = |text: &str| text.to_owned();
+    let manifest = Manifest { name: text(name), version: text(version), title: text(name), summary: text(""), config_schema: text("{}") };
+    let digest = format!("{name}-{version}");
+    store.plugin_deploy(&digest, &manifest, &[Capability::Adjust], 30_000, Origin::Upload).await.unwrap();
+    digest
+}
+
+async fn markup(store: &Store, title: &str) -> Rule {
+    let fields = RuleFields { title: title.to_owned(), plugin: "markup".to_owned(), pinned_digest: None, config: json!({"percent": "5"}) };
+    store.rule_create(&fields).await.unwrap()
+}
+
+fn everywhere(rule: &Rule) -> AssignmentFields {
+    AssignmentFields { rule_id: rule.id.clone(), tenant_id: None, position: None, from_period: None, to_period: None }
+}
+
+fn run_of(tenant: &Tenant, identity: &str) -> NewRun {
+    NewRun {
+        tenant_id: tenant.id.clone(),
+        period: period("2026-09"),
+        currency: "USD".to_owned(),
+        identity: identity.to_owned(),
+        chain: Vec::new(),
+        snapshots: vec!["snp_1".to_owned()],
+    }
+}
+
+fn charged(text: &str) -> RunResult {
+    RunResult { charges: 3, billed: amount("10"), charged: amount(text), ..RunResult::default() }
+}
+
+fn message(result: Result<impl std::fmt::Debug>) -> String {
+    result.unwrap_err().to_string()
+}
+
+mod opening;
+mod organisation;
+mod rating;
+mod sources;

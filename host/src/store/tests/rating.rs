@@ -1,0 +1,158 @@
+use super::*;
+
+async fn rated(fresh: &Fresh, tenant: &Tenant, identity: &str, result: &RunResult) -> Run {
+    let run = fresh.run_enqueue(&run_of(tenant, identity)).await.unwrap();
+    fresh.run_start(&run.id).await.unwrap();
+    fresh.run_complete(&run.id, result).await.unwrap()
+}
+
+async fn shown(fresh: &Fresh, tenant: &Tenant) -> Option<String> {
+    fresh.published(&tenant.id, period("2026-09"), "USD").await.unwrap().map(|run| run.charged.unwrap().to_string())
+}
+
+#[tokio::test]
+async fn a_completed_run_takes_the_place_of_the_one_before() {
+    let fresh = fresh().await;
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    assert_eq!(shown(&fresh, &acme).await, None);
+    let first = rated(&fresh, &acme, "a", &charged("11")).await;
+    assert_eq!(shown(&fresh, &acme).await.as_deref(), Some("11"));
+    rated(&fresh, &acme, "b", &charged("12.000000000000000001")).await;
+    assert_eq!(shown(&fresh, &acme).await.as_deref(), Some("12.000000000000000001"));
+    let filter = RunFilter { published: true, ..Default::default() };
+    assert_eq!(fresh.runs(&filter, &PageRequest::default()).await.unwrap().items.len(), 1);
+    assert_eq!(fresh.published_runs(Some(&acme.id), None).await.unwrap().len(), 1);
+
+    // The old identity comes back: its result is published again without rating.
+    let found = fresh.run_find(&acme.id, period("2026-09"), "USD", "a").await.unwrap();
+    assert_eq!(found, Some(FoundRun::Done(first.clone())));
+    fresh.run_publish(&first.id).await.unwrap();
+    assert_eq!(shown(&fresh, &acme).await.as_deref(), Some("11"));
+}
+
+#[tokio::test]
+async fn a_failed_run_leaves_the_last_good_result_published_and_says_why() {
+    let fresh = fresh().await;
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    rated(&fresh, &acme, "a", &charged("11")).await;
+    let run = fresh.run_enqueue(&run_of(&acme, "b")).await.unwrap();
+    fresh.run_start(&run.id).await.unwrap();
+    let failed = fresh.run_fail(&run.id, "the rule 5 % ran out of fuel").await.unwrap();
+    assert_eq!((failed.state, failed.failure.as_deref()), (RunState::Failed, Some("the rule 5 % ran out of fuel")));
+    assert_eq!(shown(&fresh, &acme).await.as_deref(), Some("11"));
+    let refused = message(fresh.run_complete(&run.id, &charged("13")).await);
+    assert_eq!(refused, format!("the run {} is failed: it cannot complete", run.id));
+    assert_eq!(message(fresh.run_publish(&run.id).await), format!("the run {} is failed, not done", run.id));
+    assert_eq!(fresh.run_find(&acme.id, period("2026-09"), "USD", "b").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_run_that_a_newer_one_overtook_cannot_publish() {
+    let fresh = fresh().await;
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    let old = fresh.run_enqueue(&run_of(&acme, "a")).await.unwrap();
+    fresh.run_start(&old.id).await.unwrap();
+    let new = fresh.run_enqueue(&run_of(&acme, "b")).await.unwrap();
+    let refused = message(fresh.run_complete(&old.id, &charged("11")).await);
+    assert_eq!(refused, format!("the run {} is superseded: it cannot complete", old.id));
+    assert_eq!(shown(&fresh, &acme).await, None);
+    let pending: Vec<String> = fresh.runs_pending().await.unwrap().into_iter().map(|run| run.id).collect();
+    assert_eq!(pending, std::slice::from_ref(&new.id));
+    assert_eq!(fresh.run_latest(&acme.id, period("2026-09"), "USD").await.unwrap().unwrap().id, new.id);
+    let found = fresh.run_find(&acme.id, period("2026-09"), "USD", "b").await.unwrap();
+    assert_eq!(found, Some(FoundRun::Pending(new)));
+}
+
+#[tokio::test]
+async fn a_run_that_a_stopped_process_left_is_queued_again() {
+    let fresh = fresh().await;
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    let run = fresh.run_enqueue(&run_of(&acme, "a")).await.unwrap();
+    fresh.run_start(&run.id).await.unwrap();
+    fresh.run_progress(&run.id, 5, 10).await.unwrap();
+    assert_eq!(fresh.run(&run.id).await.unwrap().progress_done, 5);
+    assert_eq!(message(fresh.run_start(&run.id).await), format!("the run {} is running: it cannot start", run.id));
+    let again = fresh.runs_requeue().await.unwrap();
+    assert_eq!(again.iter().map(|run| (run.state, run.progress_done)).collect::<Vec<_>>(), [(RunState::Queued, 0)]);
+    fresh.run_start(&run.id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_result_is_read_as_it_was_stored() {
+    let fresh = fresh().await;
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    let line = RunLine {
+        rule: "Fee".to_owned(),
+        description: "Support".to_owned(),
+        charge_category: "Purchase".to_owned(),
+        service_name: "Support".to_owned(),
+        sub_account_id: None,
+        amount: amount("10.5"),
+        customer_cost: amount("10.500000000000000001"),
+        treatment: crate::domain::rule::Treatment::Keep,
+        reason: "monthly".to_owned(),
+        applied: "[]".to_owned(),
+    };
+    let result = RunResult {
+        charges: 3,
+        dropped: 1,
+        billed: amount("-0.000000000000000001"),
+        charged: amount("7"),
+        by_rule: vec![RuleDelta { title: "Fee".to_owned(), rows: 1, delta: amount("10.5") }],
+        findings: vec![Finding { severity: Severity::Warning, message: "look".to_owned() }],
+        lines: vec![line],
+        overlay: Some("overlays/run_1.parquet".to_owned()),
+        rating_millis: 12,
+    };
+    let run = rated(&fresh, &acme, "a", &result).await;
+    let read = fresh.run(&run.id).await.unwrap();
+    assert_eq!(read, run);
+    let again = RunResult {
+        charges: read.charges,
+        dropped: read.dropped,
+        billed: read.billed.unwrap(),
+        charged: read.charged.unwrap(),
+        by_rule: read.by_rule,
+        findings: read.findings,
+        lines: read.lines,
+        overlay: read.overlay,
+        rating_millis: read.rating_millis.unwrap(),
+    };
+    assert_eq!(again, result);
+}
+
+#[tokio::test]
+async fn a_withdrawn_month_shows_nothing_and_its_runs_end() {
+    let fresh = fresh().await;
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    rated(&fresh, &acme, "a", &charged("11")).await;
+    let run = fresh.run_enqueue(&run_of(&acme, "b")).await.unwrap();
+    fresh.run_withdraw(&acme.id, period("2026-09"), "USD").await.unwrap();
+    assert_eq!(shown(&fresh, &acme).await, None);
+    assert_eq!(fresh.run(&run.id).await.unwrap().state, RunState::Superseded);
+}
+
+#[tokio::test]
+async fn a_split_that_does_not_add_up_is_refused() {
+    let fresh = fresh().await;
+    let share = TenantShare { tenant_id: "tnt_1".to_owned(), charges: 2, billed: amount("7.000000000000000001") };
+    let mut split = PeriodSplit {
+        period: period("2026-09"),
+        currency: "USD".to_owned(),
+        source: amount("10"),
+        source_charges: 3,
+        unassigned: amount("2.999999999999999999"),
+        unassigned_charges: 1,
+        tenants: vec![share],
+        snapshots: Vec::new(),
+    };
+    fresh.split_put(&split).await.unwrap();
+    split.source = amount("10.000000000000000001");
+    let refused = message(fresh.split_put(&split).await);
+    assert_eq!(refused, "the split of 2026-09 in USD does not add up: tenants + unassigned differ from the source");
+    split.source = amount("10");
+    split.unassigned_charges = 0;
+    assert!(matches!(fresh.split_put(&split).await, Err(StoreError::Invalid(_))));
+    fresh.split_delete(period("2026-09"), "USD").await.unwrap();
+    assert!(fresh.splits(Some(period("2026-09"))).await.unwrap().is_empty());
+}

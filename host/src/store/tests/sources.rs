@@ -1,0 +1,146 @@
+use super::*;
+
+async fn published(fresh: &Fresh, integration: &Integration, digest: &str, content: PeriodContent) -> Snapshot {
+    let import = fresh.import_begin(&integration.id, digest, Some("manifest")).await.unwrap();
+    fresh.import_publish(&import.id, &[content]).await.unwrap().remove(0)
+}
+
+#[tokio::test]
+async fn an_integrations_location_fits_its_kind_and_is_read_once() {
+    let fresh = fresh().await;
+    let aws = fresh.integration_create(&folder("aws")).await.unwrap();
+    let same = IntegrationFields { name: "again".to_owned(), ..folder("aws") };
+    assert_eq!(message(fresh.integration_create(&same).await), "another integration reads /bills/aws already");
+    let same = IntegrationFields { location: "/elsewhere".to_owned(), ..folder("AWS") };
+    assert_eq!(message(fresh.integration_create(&same).await), "an integration named AWS exists already");
+    let relative = IntegrationFields { location: "bills".to_owned(), ..folder("relative") };
+    assert_eq!(message(fresh.integration_create(&relative).await), "\"bills\" is not a folder's absolute path");
+    let bucket = IntegrationFields { kind: IntegrationKind::S3, location: "bucket".to_owned(), ..folder("s3") };
+    assert_eq!(message(fresh.integration_create(&bucket).await), "\"bucket\" is not of the form s3://bucket/prefix");
+
+    let failed = fresh.integration_set_status(&aws.id, IntegrationStatus::Error, Some("line 7")).await.unwrap();
+    assert_eq!((failed.status, failed.error.as_deref(), failed.version), (IntegrationStatus::Error, Some("line 7"), 1));
+    let stable = fresh.integration_set_status(&aws.id, IntegrationStatus::Stable, None).await.unwrap();
+    assert_eq!(stable.error, None);
+    assert!(stable.last_refresh_at > failed.last_refresh_at);
+}
+
+#[tokio::test]
+async fn a_new_snapshot_supersedes_that_of_its_period_and_no_other() {
+    let fresh = fresh().await;
+    let aws = fresh.integration_create(&folder("aws")).await.unwrap();
+    let august = published(&fresh, &aws, "d1", month("2026-08", vec![account("1", 3, "1.5")])).await;
+    let first = published(&fresh, &aws, "d2", month("2026-09", vec![account("1", 3, "1.5")])).await;
+    assert_eq!(fresh.snapshots_of_source(&aws.id, "d2").await.unwrap(), std::slice::from_ref(&first));
+    let second = published(&fresh, &aws, "d3", month("2026-09", vec![account("1", 4, "2.5"), account("2", 1, "-1")])).await;
+
+    let ids = |snapshots: Vec<Snapshot>| snapshots.into_iter().map(|snapshot| snapshot.id).collect::<Vec<_>>();
+    assert_eq!(ids(fresh.snapshots_published(None).await.unwrap()), [august.id.as_str(), &second.id]);
+    assert_eq!(ids(fresh.snapshots_published(Some(period("2026-09"))).await.unwrap()), [second.id.as_str()]);
+    assert_eq!(fresh.snapshot(&first.id).await.unwrap().state, SnapshotState::Superseded);
+    assert!(fresh.snapshots_of_source(&aws.id, "d2").await.unwrap().is_empty());
+    assert_eq!(second.totals[0].billed, amount("1.5"));
+}
+
+#[tokio::test]
+async fn an_import_of_two_periods_is_published_whole_or_not_at_all() {
+    let fresh = fresh().await;
+    let aws = fresh.integration_create(&folder("aws")).await.unwrap();
+    let import = fresh.import_begin(&aws.id, "d1", None).await.unwrap();
+    let twice = month("2026-09", vec![account("1", 1, "1"), account("1", 1, "1")]);
+    let failed = fresh.import_publish(&import.id, &[month("2026-08", vec![account("1", 1, "1")]), twice]).await;
+    assert_eq!(message(failed), "the subaccount 1 is listed twice");
+    assert!(fresh.snapshots_published(None).await.unwrap().is_empty());
+    assert!(fresh.subaccounts(&SubaccountFilter::default(), &PageRequest::default()).await.unwrap().items.is_empty());
+    assert_eq!(fresh.imports().await.unwrap(), std::slice::from_ref(&import));
+
+    let periods = [month("2026-08", vec![account("1", 1, "1")]), month("2026-09", vec![account("1", 1, "1")])];
+    let snapshots = fresh.import_publish(&import.id, &periods).await.unwrap();
+    assert_eq!(snapshots[0].id, import.id);
+    assert!(snapshots.iter().all(|snapshot| snapshot.location == import.id));
+    assert!(fresh.imports().await.unwrap().is_empty());
+    assert!(matches!(fresh.import_publish(&import.id, &periods).await, Err(StoreError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_failed_import_leaves_what_was_published() {
+    let fresh = fresh().await;
+    let aws = fresh.integration_create(&folder("aws")).await.unwrap();
+    let before = published(&fresh, &aws, "d1", month("2026-09", vec![account("1", 3, "1")])).await;
+    let import = fresh.import_begin(&aws.id, "d2", None).await.unwrap();
+    fresh.import_discard(&import.id).await.unwrap();
+    assert!(fresh.imports().await.unwrap().is_empty());
+    assert_eq!(fresh.snapshots_published(None).await.unwrap(), [before]);
+}
+
+#[tokio::test]
+async fn a_subaccount_keeps_its_id_and_holder_when_the_next_bill_renames_it() {
+    let fresh = fresh().await;
+    let aws = fresh.integration_create(&folder("aws")).await.unwrap();
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    published(&fresh, &aws, "d1", month("2026-08", vec![account("1", 3, "1")])).await;
+    let list = async |filter: SubaccountFilter| fresh.subaccounts(&filter, &PageRequest::default()).await.unwrap().items;
+    let before = list(SubaccountFilter::default()).await.remove(0);
+    fresh.subaccounts_move(std::slice::from_ref(&before.id), Some(&acme.id)).await.unwrap();
+    let renamed = SubaccountContent { name: "Production".to_owned(), ..account("1", 3, "1") };
+    published(&fresh, &aws, "d2", month("2026-09", vec![renamed, account("2", 1, "2")])).await;
+
+    let after = list(SubaccountFilter::default()).await;
+    assert_eq!((&after[0].id, after[0].name.as_str(), after[0].tenant_id.as_ref()), (&before.id, "Production", Some(&acme.id)));
+    let ids = |list: Vec<Subaccount>| list.into_iter().map(|subaccount| subaccount.sub_account_id).collect::<Vec<_>>();
+    assert_eq!(ids(list(SubaccountFilter { search: Some("PROD".to_owned()), ..Default::default() }).await), ["1"]);
+    assert_eq!(ids(list(SubaccountFilter { search: Some("%".to_owned()), ..Default::default() }).await), [""; 0]);
+    assert_eq!(ids(list(SubaccountFilter { unassigned: true, ..Default::default() }).await), ["2"]);
+    assert_eq!(ids(list(SubaccountFilter { tenant_id: Some(acme.id.clone()), ..Default::default() }).await), ["1"]);
+    assert_eq!(ids(list(SubaccountFilter { provider: Some("Azure".to_owned()), ..Default::default() }).await), [""; 0]);
+    assert_eq!(ids(list(SubaccountFilter { integration_id: Some(aws.id.clone()), ..Default::default() }).await), ["1", "2"]);
+}
+
+#[tokio::test]
+async fn a_subaccount_that_another_tenant_holds_is_not_taken_and_nothing_of_the_batch_moves() {
+    let fresh = fresh().await;
+    let aws = fresh.integration_create(&folder("aws")).await.unwrap();
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    let other = fresh.tenant_create(&named("Other")).await.unwrap();
+    published(&fresh, &aws, "d1", month("2026-09", vec![account("1", 3, "1"), account("2", 1, "2")])).await;
+    let list = fresh.subaccounts(&SubaccountFilter::default(), &PageRequest::default()).await.unwrap().items;
+    let ids: Vec<String> = list.into_iter().map(|subaccount| subaccount.id).collect();
+    fresh.subaccounts_move(&ids[1..], Some(&acme.id)).await.unwrap();
+
+    let refused = message(fresh.subaccounts_move(&ids, Some(&other.id)).await);
+    assert_eq!(refused, format!("the subaccount account 2 ({}) is held by the tenant Acme ({})", ids[1], acme.id));
+    assert_eq!(fresh.subaccount(&ids[0]).await.unwrap().tenant_id, None);
+
+    let released = fresh.subaccounts_move(&ids, None).await.unwrap();
+    assert_eq!(released, [Moved { id: ids[1].clone(), from: Some(acme.id.clone()), to: None }]);
+    assert_eq!(fresh.subaccounts_move(&ids, Some(&other.id)).await.unwrap().len(), 2);
+    assert_eq!(message(fresh.subaccounts_move(&[], None).await), "select 1 to 10000 subaccounts");
+    assert!(matches!(fresh.subaccounts_move(&ids, Some("tnt_none")).await, Err(StoreError::NotFound { noun: "tenant", .. })));
+}
+
+#[tokio::test]
+async fn holdings_tell_who_holds_the_published_charges() {
+    let fresh = fresh().await;
+    let aws = fresh.integration_create(&folder("aws")).await.unwrap();
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    published(&fresh, &aws, "d1", month("2026-09", vec![account("1", 9, "9")])).await;
+    let euro = SubaccountContent { currency: "EUR".to_owned(), ..account("2", 1, "0.000000000000000001") };
+    let snapshot = published(&fresh, &aws, "d2", month("2026-09", vec![account("1", 3, "1"), account("2", 1, "2"), euro])).await;
+    let list = fresh.subaccounts(&SubaccountFilter::default(), &PageRequest::default()).await.unwrap().items;
+    fresh.subaccounts_move(std::slice::from_ref(&list[1].id), Some(&acme.id)).await.unwrap();
+
+    let all = fresh.holdings(&HoldingFilter::default()).await.unwrap();
+    let seen: Vec<_> =
+        all.iter().map(|h| (h.currency.as_str(), h.sub_account_id.as_str(), h.billed.to_string(), h.tenant_id.is_some())).collect();
+    let tiny = "0.000000000000000001".to_owned();
+    assert_eq!(seen, [("EUR", "2", tiny, true), ("USD", "1", "1".to_owned(), false), ("USD", "2", "2".to_owned(), true)]);
+    assert!(all.iter().all(|holding| holding.snapshot_id == snapshot.id));
+    let own = HoldingFilter { tenant_id: Some(acme.id.clone()), ..Default::default() };
+    assert_eq!(fresh.holdings(&own).await.unwrap().len(), 2);
+    let elsewhere = HoldingFilter { period: Some(period("2026-10")), ..Default::default() };
+    assert!(fresh.holdings(&elsewhere).await.unwrap().is_empty());
+
+    fresh.integration_delete(&aws.id, None).await.unwrap();
+    assert!(fresh.holdings(&HoldingFilter::default()).await.unwrap().is_empty());
+    assert!(fresh.subaccounts(&SubaccountFilter::default(), &PageRequest::default()).await.unwrap().items.is_empty());
+}
