@@ -2,4 +2,15 @@
 //!
 //! It knows nothing of charges or runs: it hands out `Arc`s of loaded components, and who holds one keeps it for as long as it runs.
 
+mod deploy;
+mod folder;
+mod registry;
 pub mod watch;
+
+pub use deploy::{CheckError, DeployError, Deployed, MAX_COMPONENT_BYTES, Plugins, Refused, RefusedRule, digest_of};
+pub use folder::watch_folder;
+
+/// Bytes as small hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,27 @@
+//! Deploys what is dropped into the plugins folder, and the built-in components at start.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::deploy::{MAX_COMPONENT_BYTES, Plugins};
+use super::watch::{Dropped, FolderWatch, WatchError};
+use crate::store::Origin;
+
+/// Watches `folder` and deploys each component that appears in it. Must be called within the runtime that deploys.
+///
+/// A file that lay there at start and is known to the store is left alone: an administrator may have rolled back from it since. Dropping a
+/// known file anew activates it.
+pub fn watch_folder(plugins: &Arc<Plugins>, folder: &Path) -> Result<FolderWatch, WatchError> {
+    let plugins = Arc::clone(plugins);
+    let runtime = tokio::runtime::Handle::current();
+    FolderWatch::start(folder, MAX_COMPONENT_BYTES as u64, move |file| runtime.block_on(take(&plugins, file)))
+}
+
+async fn take(plugins: &Arc<Plugins>, file: Dropped) {
+    if file.at_start && plugins.is_known(&file.bytes).await {
+        return;
+    }
+    let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    // The outcome is logged, remembered and told by `deploy`; the folder itself is the author's, nothing is written into it.
+    let _ = plugins.deploy(file.bytes, Origin::Folder, &name).await;
+}
