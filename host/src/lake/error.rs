@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use parquet::errors::ParquetError;
 
 use crate::domain::chunk::ChunkId;
+use crate::domain::rated::GroupRef;
 
 /// Why charges could not be stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,10 @@ pub enum LakeError {
     MissingChunk(ChunkId),
     #[error("chunk {} of file {} came twice", .0.seq, .0.file)]
     RepeatedChunk(ChunkId),
+    #[error("row group {} of part {} was not announced, or came twice", .0.group, .0.part)]
+    UnexpectedGroup(GroupRef),
+    #[error("{missing} row groups of the overlay did not come")]
+    MissingGroups { missing: usize },
     #[error("no charge has a column named {0}")]
     NoSuchColumn(String),
     #[error("part {part} has no row group {group}")]

@@ -26,6 +26,9 @@ const UNFINISHED: &str = ".unfinished";
 /// The struct column of a source's own columns.
 pub(super) const NATIVE: &str = "x_Native";
 
+/// The column of an overlay that is a plain integer: rows passed over since the row before.
+pub(super) const ROW_GAP: &str = "x_RowGap";
+
 /// A finished file of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartInfo {
@@ -265,6 +268,7 @@ fn leaf(name: &str, kind: Kind) -> Result<Type, ParquetError> {
     let (physical, logical) = match kind {
         Kind::Text => (Physical::BYTE_ARRAY, LogicalType::String),
         Kind::Money => (Physical::FIXED_LEN_BYTE_ARRAY, LogicalType::decimal(18, 38)),
+        Kind::Time if name == ROW_GAP => (Physical::INT64, LogicalType::integer(64, true)),
         Kind::Time => (Physical::INT64, LogicalType::timestamp(true, TimeUnit::MICROS)),
     };
     let builder = Type::primitive_type_builder(name, physical).with_repetition(Repetition::OPTIONAL).with_logical_type(Some(logical));

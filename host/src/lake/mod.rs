@@ -14,6 +14,8 @@ mod encode;
 mod error;
 mod file;
 mod hybrid;
+mod order;
+mod overlay;
 mod reader;
 mod snapshot;
 mod tags;
@@ -23,6 +25,7 @@ mod tests;
 pub use contents::{CurrencyTotal, SubAccount};
 pub use error::LakeError;
 pub use file::{PartInfo, clean};
+pub use overlay::{OverlayReader, OverlayWriter};
 pub use reader::SnapshotReader;
 pub use snapshot::{SnapshotWriter, WrittenPeriod};
 

@@ -1,30 +1,22 @@
-//! Writing a snapshot: chunks arrive from many threads in any order and are stored in their files' order.
-//!
-//! A chunk is encoded by the thread that brings it. What comes before its turn waits in memory, encoded, while its thread goes on; only
-//! when one file has run far ahead of a slow chunk does a thread wait, and giving up wakes it.
+//! Writing a snapshot: chunks arrive from many threads in any order, are encoded by the thread that brings them, and are stored in their
+//! files' order.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::contents::{Contents, CurrencyTotal, SubAccount};
 use super::encode::{EncodedGroup, GroupEncoder};
 use super::error::LakeError;
 use super::file::{PartFile, PartInfo, sync_dir};
+use super::order::{Disorder, InOrder};
 use crate::domain::charge::{self, NATIVE_PREFIX};
 use crate::domain::chunk::ChunkId;
 use crate::domain::columns::{Batch, NULL_TIME};
 use crate::domain::period::Period;
-
-/// Encoded bytes of one file that may wait for an earlier chunk: some ten chunks, so that a thread does not stop for its neighbours.
-const MAX_WAITING_BYTES: usize = 64 << 20;
-
-/// Turns of waiting for an earlier chunk, and how long one is. A chunk takes a second or two; after ten minutes its thread is dead.
-const WAIT_TURN: Duration = Duration::from_millis(200);
-const MAX_WAIT_TURNS: u32 = 3_000;
 
 /// One billing period of a snapshot, stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,20 +42,8 @@ pub struct SnapshotWriter {
     aborted: AtomicBool,
 }
 
-/// The parts of one source file.
-#[derive(Debug, Default)]
-struct Lane {
-    state: Mutex<LaneState>,
-    moved: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct LaneState {
-    next: u32,
-    waiting: BTreeMap<u32, Vec<(Period, EncodedGroup)>>,
-    waiting_bytes: usize,
-    parts: BTreeMap<Period, PartFile>,
-}
+/// The parts of one source file, fed by its chunks.
+type Lane = InOrder<BTreeMap<Period, PartFile>, Vec<(Period, EncodedGroup)>>;
 
 impl SnapshotWriter {
     /// Makes the folder if there is none. It must not hold another snapshot.
@@ -83,9 +63,10 @@ impl SnapshotWriter {
 
     /// Makes calls that wait, and later ones, fail. To be called when a chunk will never come.
     pub fn abort(&self) {
+        let lanes = lock(&self.lanes);
         self.aborted.store(true, Ordering::Release);
-        for lane in lock(&self.lanes).values() {
-            lane.moved.notify_all();
+        for lane in lanes.values() {
+            lane.abort();
         }
     }
 
@@ -98,48 +79,31 @@ impl SnapshotWriter {
             let contents = Contents::of(chunk, batch)?;
             lock(&self.contents).entry(period).or_default().merge(contents)?;
         }
-        let lane = Arc::clone(lock(&self.lanes).entry(chunk.file).or_default());
-        let mut state = self.wait_for_room(&lane, chunk)?;
-        if chunk.seq < state.next || state.waiting.contains_key(&chunk.seq) {
-            return Err(LakeError::RepeatedChunk(chunk));
-        }
-        state.waiting_bytes += groups.iter().map(|(_, group)| group.bytes.len()).sum::<usize>();
-        state.waiting.insert(chunk.seq, groups);
-        while let Some(groups) = {
-            let next = state.next;
-            state.waiting.remove(&next)
-        } {
-            for (period, group) in groups {
-                state.waiting_bytes -= group.bytes.len();
-                self.part(&mut state, chunk.file, period)?.append(group)?;
-            }
-            state.next += 1;
-        }
-        lane.moved.notify_all();
-        Ok(())
+        let bytes = groups.iter().map(|(_, group)| group.bytes.len()).sum();
+        let lane = self.lane(chunk.file)?;
+        let taken = lane.put(chunk.seq, bytes, groups, |parts, groups| {
+            groups.into_iter().try_for_each(|(period, group)| self.part(parts, chunk.file, period)?.append(group))
+        });
+        taken.map_err(|disorder| match disorder {
+            Disorder::Repeated => LakeError::RepeatedChunk(chunk),
+            other => disordered(chunk.file, other),
+        })
     }
 
-    fn part<'a>(&self, state: &'a mut LaneState, file: u32, period: Period) -> Result<&'a mut PartFile, LakeError> {
-        match state.parts.entry(period) {
-            std::collections::btree_map::Entry::Occupied(part) => Ok(part.into_mut()),
-            std::collections::btree_map::Entry::Vacant(place) => {
-                Ok(place.insert(PartFile::create(&self.dir.join(format!("{period}-{file:05}.parquet")))?))
-            }
+    fn lane(&self, file: u32) -> Result<Arc<Lane>, LakeError> {
+        let mut lanes = lock(&self.lanes);
+        // Asked under the lock, so that no lane is born after the others were given up.
+        if self.aborted.load(Ordering::Acquire) {
+            return Err(LakeError::Aborted);
         }
+        Ok(Arc::clone(lanes.entry(file).or_insert_with(|| Arc::new(InOrder::new(BTreeMap::new())))))
     }
 
-    fn wait_for_room<'a>(&self, lane: &'a Lane, chunk: ChunkId) -> Result<MutexGuard<'a, LaneState>, LakeError> {
-        let mut state = lock(&lane.state);
-        for _ in 0..MAX_WAIT_TURNS {
-            if self.aborted.load(Ordering::Acquire) {
-                return Err(LakeError::Aborted);
-            }
-            if chunk.seq <= state.next || state.waiting_bytes < MAX_WAITING_BYTES {
-                return Ok(state);
-            }
-            state = lane.moved.wait_timeout(state, WAIT_TURN).unwrap_or_else(PoisonError::into_inner).0;
+    fn part<'a>(&self, parts: &'a mut BTreeMap<Period, PartFile>, file: u32, period: Period) -> Result<&'a mut PartFile, LakeError> {
+        match parts.entry(period) {
+            Entry::Occupied(part) => Ok(part.into_mut()),
+            Entry::Vacant(place) => Ok(place.insert(PartFile::create(&self.dir.join(format!("{period}-{file:05}.parquet")))?)),
         }
-        Err(LakeError::MissingChunk(ChunkId { file: chunk.file, seq: state.next }))
     }
 
     /// Ends every part and gives it its name.
@@ -152,11 +116,9 @@ impl SnapshotWriter {
         let mut sealed: BTreeMap<Period, Vec<PartInfo>> = BTreeMap::new();
         let mut unfinished = Vec::new();
         for (file, lane) in lanes {
-            let mut state = lock(&lane.state);
-            if !state.waiting.is_empty() {
-                return Err(LakeError::MissingChunk(ChunkId { file, seq: state.next }));
-            }
-            for (period, part) in std::mem::take(&mut state.parts) {
+            let lane = Arc::into_inner(lane).ok_or(LakeError::Aborted)?;
+            let (parts, _) = lane.finish().map_err(|disorder| disordered(file, disorder))?;
+            for (period, part) in parts {
                 let (file, info) = part.seal(Vec::new())?;
                 unfinished.push(file);
                 sealed.entry(period).or_default().push(info);
@@ -175,6 +137,14 @@ impl SnapshotWriter {
                 Ok(WrittenPeriod { period, parts, rows, totals, subaccounts: contents.subaccounts(), payers })
             })
             .collect()
+    }
+}
+
+fn disordered(file: u32, disorder: Disorder) -> LakeError {
+    match disorder {
+        Disorder::Aborted | Disorder::Repeated => LakeError::Aborted,
+        Disorder::Missing(seq) => LakeError::MissingChunk(ChunkId { file, seq }),
+        Disorder::Failed(error) => error,
     }
 }
 
