@@ -82,7 +82,7 @@ impl Sandbox {
 
     /// Makes a component ready to run: parses every byte, compiles it or takes the compiled form from the cache, and asks what it is.
     pub fn load(&self, component: &[u8]) -> Result<Arc<Plugin>, Refusal> {
-        let validated = validate::validate(component)?;
+        let validated = validate::validate(component, &self.options.limits)?;
         let digest = hex(&Sha256::digest(component));
         let known = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).and_then(Weak::upgrade);
         if let Some(plugin) = known {
@@ -260,3 +260,6 @@ impl Rater {
         answer
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
 use super::call::RuleFailure;
-use super::limits::COMPONENT_BYTES;
+use super::limits::{COMPONENT_BYTES, Limits};
 use crate::domain::rule::Capability;
 
 /// The contract's package, and the version of it that this daemon speaks: 1.0 and its corrections.
@@ -13,6 +13,9 @@ const PACKAGE: &str = "rerate:rule";
 const MAJOR: u64 = 1;
 const MINOR: u64 = 0;
 const SUPPORTED: &str = "1.0";
+
+/// A page of linear memory; other sizes are a feature that is off.
+const PAGE_BYTES: u64 = 1 << 16;
 
 /// Why a component is not accepted, as a sentence that its author can act on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +38,8 @@ pub enum Refusal {
     Wasi { name: String },
     #[error("the component imports `{name}`; a rule may import nothing but the types of `{PACKAGE}`")]
     Import { name: String },
+    #[error("the component starts with {} MiB of memory; a rule may have {} MiB. Link it with a smaller stack and static data", .bytes >> 20, .limit >> 20)]
+    Memory { bytes: u64, limit: u64 },
     #[error("the component is composed of several components; upload each rule by itself")]
     Composed,
     #[error("the component was built for `{found}`; this daemon supports {PACKAGE} {SUPPORTED}. Build it with the SDK of that version")]
@@ -80,7 +85,7 @@ fn features() -> WasmFeatures {
         .difference(WasmFeatures::GC_TYPES)
 }
 
-pub(super) fn validate(bytes: &[u8]) -> Result<Validated<'_>, Refusal> {
+pub(super) fn validate<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Validated<'a>, Refusal> {
     if bytes.len() > COMPONENT_BYTES {
         return Err(Refusal::TooLarge { bytes: bytes.len() });
     }
@@ -105,6 +110,10 @@ pub(super) fn validate(bytes: &[u8]) -> Result<Validated<'_>, Refusal> {
             _ if name.starts_with("wasi:") => return Err(Refusal::Wasi { name: name.to_owned() }),
             _ => return Err(Refusal::Import { name: name.to_owned() }),
         }
+    }
+    let limit = u64::try_from(limits.memory_bytes).unwrap_or(u64::MAX);
+    if surface.memory_bytes > limit {
+        return Err(Refusal::Memory { bytes: surface.memory_bytes, limit });
     }
     let mut described = false;
     let mut capabilities = Vec::new();
@@ -131,17 +140,20 @@ pub(super) fn validate(bytes: &[u8]) -> Result<Validated<'_>, Refusal> {
     Ok(Validated { bytes, capabilities })
 }
 
-/// Names of the outermost component.
+/// What is seen without looking at types.
 struct Surface<'a> {
+    /// Names of the outermost component.
     imports: Vec<&'a str>,
     exports: Vec<&'a str>,
+    /// What all memories have from the start.
+    memory_bytes: u64,
 }
 
 /// Walks all sections. Nested components without code are how tools re-export typed interfaces; nested components with code are
 /// compositions.
 fn surface(bytes: &[u8]) -> Result<Surface<'_>, Refusal> {
     let malformed = |error: wasmparser::BinaryReaderError| Refusal::Malformed(error.to_string());
-    let mut surface = Surface { imports: Vec::new(), exports: Vec::new() };
+    let mut surface = Surface { imports: Vec::new(), exports: Vec::new(), memory_bytes: 0 };
     let mut nesting: Vec<Encoding> = Vec::new();
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(malformed)? {
@@ -163,6 +175,12 @@ fn surface(bytes: &[u8]) -> Result<Surface<'_>, Refusal> {
             Payload::ComponentExportSection(section) if nesting.len() == 1 => {
                 for export in section {
                     surface.exports.push(export.map_err(malformed)?.name.name);
+                }
+            }
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    let bytes = memory.map_err(malformed)?.initial.saturating_mul(PAGE_BYTES);
+                    surface.memory_bytes = surface.memory_bytes.saturating_add(bytes);
                 }
             }
             _ => {}
