@@ -9,5 +9,6 @@ pub mod domain;
 pub mod events;
 pub mod lake;
 pub mod plugins;
+pub mod rating;
 pub mod sandbox;
 pub mod store;

@@ -18,6 +18,8 @@ pub const TAG_PREFIX: &str = "Tags.";
 
 /// What the tenant is charged: starts as `BilledCost` (null as zero) and is what rules change.
 pub const CUSTOMER_COST: &str = "x_CustomerCost";
+/// The currency of a bill that names none (ISO 4217: no currency involved).
+pub const NO_CURRENCY: &str = "XXX";
 /// `keep`, `drop` or `hold`.
 pub const TREATMENT: &str = "x_Treatment";
 /// JSON list of the rules that changed the charge, each with its reason.

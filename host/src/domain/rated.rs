@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::columns::TextColumn;
+use super::money::Amount;
 use super::rule::{Line, Treatment};
 
 /// One row group of one snapshot part. Parts are numbered in the order in which a reader was given them.
@@ -29,13 +32,15 @@ pub struct RatedGroup {
 }
 
 /// A line that a rule added, as the rules after it left it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RatedLine {
     /// The line as the rule gave it; `amount` is what it asked for.
     pub line: Line,
-    /// The title of the rule that added it.
+    /// The rule that added it.
+    pub rule_id: String,
+    /// Its title.
     pub rule: String,
-    pub customer_cost: i128,
+    pub customer_cost: Amount,
     pub treatment: Treatment,
     /// As `x_AppliedRules`.
     pub applied: String,

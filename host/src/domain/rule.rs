@@ -176,6 +176,16 @@ impl Treatment {
             Self::Hold => "hold",
         }
     }
+
+    /// Dropped wins over held, held over kept.
+    #[must_use]
+    pub const fn or_stronger(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Drop, _) | (_, Self::Drop) => Self::Drop,
+            (Self::Hold, _) | (_, Self::Hold) => Self::Hold,
+            _ => Self::Keep,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,438 @@
+//! A month's rating: passes over the row groups on worker threads, then the lines that rules add, then the invariants.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::domain::columns::Batch;
+use crate::domain::money::Amount;
+use crate::domain::period::Period;
+use crate::domain::progress::Progress;
+use crate::domain::rated::{GroupRef, RatedGroup};
+use crate::domain::rule::{BillPeriod, Capability, Severity, Total, Treatment};
+
+use super::adjust::{Effect, adjust};
+use super::chain::{Chain, ChainRule};
+use super::commitment::Commitments;
+use super::lines::{Lines, charged};
+use super::outcome::{Month, RuleEffect, RuleFinding, RunFailure, RunOutcome, SplitTotal};
+use super::split::{Owners, Share, Split, sum, take};
+use super::totals::Gathered;
+use super::working::Working;
+
+/// Columns that rating reads whatever the rules are.
+const BASE_COLUMNS: [&str; 7] = [
+    "SubAccountId",
+    "BillingAccountId",
+    "BillingCurrency",
+    "BilledCost",
+    "x_SourceLineType",
+    "CommitmentDiscountId",
+    "x_CommitmentOwnerAccountId",
+];
+
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// Reads the named columns of one row group; a column that it lacks is null.
+pub type ReadGroup<'a> = dyn Fn(GroupRef, &[&str]) -> Result<Batch, BoxError> + Sync + 'a;
+/// Takes one run's overlay of one row group. Every run gets every group once, in any order and from several threads.
+pub type WriteGroup<'a> = dyn Fn(usize, GroupRef, &RatedGroup) -> Result<(), BoxError> + Sync + 'a;
+
+/// One tenant's bill to rate.
+pub struct RunInput {
+    /// Index into the caller's tenants, as in [`Owners`].
+    pub tenant: usize,
+    pub currency: String,
+    pub rules: Vec<ChainRule>,
+}
+
+/// A month to split and rate.
+pub struct Input<'a> {
+    pub period: Period,
+    /// In the order in which overlays list them, with their rows.
+    pub groups: &'a [(GroupRef, u32)],
+    /// The source of each part.
+    pub source_of_part: &'a [usize],
+    /// One a source.
+    pub owners: &'a [Owners],
+    pub payers: &'a BTreeSet<String>,
+    pub runs: Vec<RunInput>,
+    pub workers: usize,
+    pub progress: &'a Progress,
+    pub read: &'a ReadGroup<'a>,
+    pub write: &'a WriteGroup<'a>,
+}
+
+/// What stops the whole month, not one tenant's run.
+#[derive(Debug, thiserror::Error)]
+pub enum MonthError {
+    #[error("cannot read stored charges: {0}")]
+    Read(#[source] BoxError),
+    #[error("cannot write rated charges: {0}")]
+    Write(#[source] BoxError),
+    #[error("billed amounts add up to more than 20 digits before the decimal point")]
+    SumOutOfRange,
+    #[error("tenants and unassigned add up to {parts} {currency}, the source to {source_total}: this is a defect in rerate")]
+    SplitDoesNotAddUp { currency: String, parts: Amount, source_total: Amount },
+    #[error("cancelled")]
+    Cancelled,
+}
+
+struct Run {
+    tenant: usize,
+    bill: BillPeriod,
+    chain: Option<Chain>,
+    /// Totals that each adjusting step was opened with.
+    opened: Vec<Vec<Total>>,
+    state: Mutex<State>,
+}
+
+/// What a run gathers during one pass.
+#[derive(Default)]
+struct State {
+    failure: Option<RunFailure>,
+    rows: u64,
+    dropped: u64,
+    held: u64,
+    billed: i128,
+    charged: i128,
+    effects: Vec<Effect>,
+    /// One a step, and one more for the step where the pass stops.
+    totals: Vec<Vec<Gathered>>,
+    commitments: Commitments,
+}
+
+/// Splits the month to tenants and rates every run asked for.
+pub fn rate_month(input: Input<'_>) -> Result<Month, MonthError> {
+    let split = Split::new(input.owners, input.payers);
+    let mut runs: Vec<Run> = input.runs.iter().map(|run| Run::prepare(run, input.period)).collect();
+    let passes = runs.iter().map(|run| run.stops().len()).max().unwrap_or(1);
+    input.progress.expect(input.groups.iter().map(|(_, rows)| u64::from(*rows)).sum::<u64>() * passes as u64);
+    let mut totals = SplitTotals::default();
+    let mut outcomes: Vec<Option<Result<RunOutcome, RunFailure>>> = Vec::new();
+    outcomes.resize_with(runs.len(), || None);
+    for pass in 0..passes {
+        totals = Pass { input: &input, split: &split, runs: &runs, pass }.run()?;
+        for (run, outcome) in runs.iter_mut().zip(&mut outcomes) {
+            let stops = run.stops();
+            if pass + 1 < stops.len() {
+                run.open_stop(stops[pass], &split);
+            } else if pass + 1 == stops.len() {
+                *outcome = Some(run.finish(&split));
+            }
+        }
+    }
+    let runs = outcomes.into_iter().map(|o| o.unwrap_or_else(|| Err(RunFailure::of_invariant("it was not rated")))).collect();
+    Ok(Month { runs, split: totals.finish()? })
+}
+
+/// One pass over all row groups.
+struct Pass<'a> {
+    input: &'a Input<'a>,
+    split: &'a Split<'a>,
+    runs: &'a [Run],
+    pass: usize,
+}
+
+impl Pass<'_> {
+    fn run(&self) -> Result<SplitTotals, MonthError> {
+        for run in self.runs {
+            run.begin_pass();
+        }
+        let columns = self.columns();
+        let next = AtomicUsize::new(0);
+        let result = Mutex::new(Ok(SplitTotals::default()));
+        let worker = || {
+            while let Some((group, rows)) = self.input.groups.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let mut outcome = Err(MonthError::Cancelled);
+                if !self.input.progress.is_cancelled() && lock(&result).is_ok() {
+                    outcome = self.group(*group, &columns);
+                    self.input.progress.advance(u64::from(*rows), if self.pass == 0 { u64::from(*rows) } else { 0 });
+                }
+                if outcome.is_err() {
+                    // Writers wait for every group of a run; the run's overlay is thrown away with the month.
+                    self.write_rest(*group, 0);
+                }
+                let mut result = lock(&result);
+                let merged = match (std::mem::replace(&mut *result, Err(MonthError::Cancelled)), outcome) {
+                    (Err(first), _) => Err(first),
+                    (_, Err(error)) => Err(error),
+                    (Ok(mut totals), Ok(more)) => totals.merge(more).map(|()| totals),
+                };
+                *result = merged;
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..self.input.workers.min(self.input.groups.len()) {
+                scope.spawn(worker);
+            }
+            worker();
+        });
+        result.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn columns(&self) -> Vec<&str> {
+        let mut names: BTreeSet<&str> = BASE_COLUMNS.into();
+        for chain in self.runs.iter().filter_map(|run| run.chain.as_ref()) {
+            names.extend(chain.columns());
+        }
+        names.into_iter().filter(|name| !crate::domain::charge::RATED.iter().any(|(rated, _)| rated == name)).collect()
+    }
+
+    /// Rates one row group for every run. On an error the groups of some runs are not written yet.
+    fn group(&self, group: GroupRef, columns: &[&str]) -> Result<SplitTotals, MonthError> {
+        let batch = Arc::new((self.input.read)(group, columns).map_err(MonthError::Read)?);
+        let source = self.input.source_of_part[group.part as usize];
+        let mut shares = self.split.shares(source, &batch).map_err(|_| MonthError::SumOutOfRange)?;
+        let mut totals = SplitTotals::default();
+        totals.add(&batch, &shares)?;
+        for (index, run) in self.runs.iter().enumerate() {
+            let Some(is_last) = run.takes_part(self.pass) else { continue };
+            let share = shares.iter_mut().find(|share| share.tenant == Some(run.tenant) && share.currency == run.bill.currency);
+            let rated = match share {
+                Some(share) => run.rate(&batch, std::mem::take(&mut share.rows), self.split, self.pass),
+                None => RatedGroup::default(),
+            };
+            if is_last && let Err(error) = (self.input.write)(index, group, &rated) {
+                self.write_rest(group, index + 1);
+                return Err(MonthError::Write(error));
+            }
+        }
+        Ok(totals)
+    }
+
+    /// Announces a group as empty to the runs from `first` on, so that no writer waits for it.
+    fn write_rest(&self, group: GroupRef, first: usize) {
+        for (index, run) in self.runs.iter().enumerate().skip(first) {
+            if run.takes_part(self.pass) == Some(true) {
+                // The month has failed already; its first error is the one to report.
+                let _ = (self.input.write)(index, group, &RatedGroup::default());
+            }
+        }
+    }
+}
+
+impl Run {
+    fn prepare(input: &RunInput, period: Period) -> Self {
+        let bill = BillPeriod { period, currency: input.currency.clone() };
+        let (chain, failure) = match Chain::prepare(input.rules.clone(), &bill) {
+            Ok(chain) => (Some(chain), None),
+            Err(failure) => (None, Some(failure)),
+        };
+        let opened = vec![Vec::new(); chain.as_ref().map_or(0, |chain| chain.steps.len())];
+        Self { tenant: input.tenant, bill, chain, opened, state: Mutex::new(State { failure, ..State::default() }) }
+    }
+
+    /// Where its passes stop; a run without a chain takes one pass to announce its empty groups.
+    fn stops(&self) -> Vec<usize> {
+        self.chain.as_ref().map_or_else(|| vec![0], Chain::stops)
+    }
+
+    /// Whether the run is rated in this pass, and if so whether it is its last.
+    fn takes_part(&self, pass: usize) -> Option<bool> {
+        let passes = self.stops().len();
+        (pass < passes).then_some(pass + 1 == passes)
+    }
+
+    fn begin_pass(&self) {
+        let mut state = lock(&self.state);
+        let failure = state.failure.take();
+        *state = State { failure, ..State::default() };
+        if let Some(chain) = &self.chain {
+            state.effects = vec![Effect::default(); chain.rules.len()];
+            state.totals = chain.steps.iter().map(|step| vec![Gathered::default(); chain.plans[step.rule].totals.len()]).collect();
+        }
+    }
+
+    /// Takes one tenant's rows of one row group through the chain as far as this pass goes. A failure is kept in the state.
+    fn rate(&self, batch: &Arc<Batch>, rows: Vec<u32>, split: &Split<'_>, pass: usize) -> RatedGroup {
+        let Some(chain) = self.chain.as_ref().filter(|_| lock(&self.state).failure.is_none()) else { return RatedGroup::default() };
+        match self.rate_rows(chain, batch, rows, split, self.stops()[pass]) {
+            Ok(rated) => rated,
+            Err(failure) => {
+                lock(&self.state).failure.get_or_insert(failure);
+                RatedGroup::default()
+            }
+        }
+    }
+
+    fn rate_rows(
+        &self,
+        chain: &Chain,
+        batch: &Arc<Batch>,
+        rows: Vec<u32>,
+        split: &Split<'_>,
+        stop: usize,
+    ) -> Result<RatedGroup, RunFailure> {
+        let own = take(batch, &rows);
+        let owner = own.text("x_CommitmentOwnerAccountId").map(|column| split.commitment_owner(self.tenant, column)).unwrap_or_default();
+        let mut working = Working::of_charges(own, owner);
+        let mut pass = State { rows: working.rows() as u64, ..State::default() };
+        pass.billed = sum_of(&working.cost)?;
+        for (index, step) in chain.steps.iter().enumerate().take(stop.saturating_add(1)) {
+            let plan = &chain.plans[step.rule];
+            let fail = |reason: String| RunFailure::of_rule(chain.title(index), reason);
+            let mut gathered = vec![Gathered::default(); plan.totals.len()];
+            if index == stop || step.capability != Capability::Adjust {
+                for (total, request) in gathered.iter_mut().zip(&plan.totals) {
+                    total.add(request, &working).map_err(|e| fail(e.to_string()))?;
+                }
+            }
+            let mut effect = Effect::default();
+            if index < stop && step.capability == Capability::Adjust {
+                let rule = &chain.rules[step.rule];
+                effect = adjust(rule, step.rule, plan, &self.bill, &self.opened[index], &mut working).map_err(fail)?;
+            }
+            pass.totals.push(gathered);
+            pass.effects.push(effect);
+        }
+        pass.charged = sum_of(&working.cost)?;
+        pass.dropped = working.treatment.iter().filter(|t| **t == Treatment::Drop).count() as u64;
+        pass.held = working.treatment.iter().filter(|t| **t == Treatment::Hold).count() as u64;
+        pass.commitments.add(&working);
+        self.merge(chain, pass)?;
+        let titles: Vec<&str> = chain.rules.iter().map(|rule| rule.title.as_str()).collect();
+        Ok(working.into_rated(rows, &titles))
+    }
+
+    /// Adds one group's figures, whose effects and totals are listed by step.
+    fn merge(&self, chain: &Chain, group: State) -> Result<(), RunFailure> {
+        let mut state = lock(&self.state);
+        state.rows += group.rows;
+        state.dropped += group.dropped;
+        state.held += group.held;
+        state.billed = state.billed.checked_add(group.billed).ok_or_else(too_large)?;
+        state.charged = state.charged.checked_add(group.charged).ok_or_else(too_large)?;
+        state.commitments.merge(group.commitments);
+        for (index, (effect, totals)) in group.effects.into_iter().zip(group.totals).enumerate() {
+            let fail = |reason: String| RunFailure::of_rule(chain.title(index), reason);
+            state.effects[chain.steps[index].rule].add(effect).map_err(fail)?;
+            for (sum, more) in state.totals[index].iter_mut().zip(totals) {
+                sum.merge(more).map_err(|e| fail(e.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// After a pass that stopped before an adjusting rule: the totals that the rule is opened with, lines of rules before it included.
+    fn open_stop(&mut self, stop: usize, split: &Split<'_>) {
+        let state = std::mem::take(&mut *lock(&self.state));
+        let (Some(chain), None) = (&self.chain, &state.failure) else {
+            *lock(&self.state) = state;
+            return;
+        };
+        let holds = |account: &str| split.holds(self.tenant, account);
+        let mut lines = Lines::new(chain, &self.bill, &holds);
+        let totals = (0..stop)
+            .try_for_each(|index| lines.step(index, &state.totals[index], &self.opened[index]))
+            .and_then(|()| lines.totals(stop, &state.totals[stop]));
+        match totals {
+            Ok(totals) => self.opened[stop] = totals,
+            Err(failure) => lock(&self.state).failure = Some(failure),
+        }
+    }
+
+    /// After the last pass: the lines, the sums, and the invariants that must hold before anything is published.
+    fn finish(&self, split: &Split<'_>) -> Result<RunOutcome, RunFailure> {
+        let state = std::mem::take(&mut *lock(&self.state));
+        if let Some(failure) = state.failure {
+            return Err(failure);
+        }
+        let Some(chain) = &self.chain else { return Err(RunFailure::of_invariant("its chain was not prepared")) };
+        let holds = |account: &str| split.holds(self.tenant, account);
+        let mut lines = Lines::new(chain, &self.bill, &holds);
+        (0..chain.steps.len()).try_for_each(|index| lines.step(index, &state.totals[index], &self.opened[index]))?;
+        let (rated_lines, line_effects, mut findings) = lines.finish();
+        let mut effects = state.effects;
+        for ((effect, more), rule) in effects.iter_mut().zip(line_effects).zip(&chain.rules) {
+            effect.add(more).map_err(|reason| RunFailure::of_rule(&rule.title, reason))?;
+        }
+        let charged = charged(&rated_lines).and_then(|lines| lines.checked_add(Amount(state.charged))).ok_or_else(too_large)?;
+        let billed = Amount(state.billed);
+        let moved = effects.iter().try_fold(0_i128, |sum, effect| sum.checked_add(effect.delta)).ok_or_else(too_large)?;
+        if charged.checked_sub(billed) != Some(Amount(moved)) {
+            return Err(RunFailure::of_invariant(format!(
+                "charged {charged} minus billed {billed} differs from what its rules moved, {}: this is a defect in rerate",
+                Amount(moved)
+            )));
+        }
+        if state.held > 0 {
+            let message = format!("{} charges are held for review", state.held);
+            findings.push(RuleFinding { rule: None, severity: Severity::Block, message });
+        }
+        findings.extend(state.commitments.findings());
+        let by_rule = chain.rules.iter().zip(effects);
+        Ok(RunOutcome {
+            rows: state.rows,
+            dropped: state.dropped,
+            held: state.held,
+            billed,
+            charged,
+            by_rule: by_rule.map(|(rule, e)| RuleEffect { title: rule.title.clone(), rows: e.rows, delta: Amount(e.delta) }).collect(),
+            lines: rated_lines,
+            findings,
+        })
+    }
+}
+
+fn too_large() -> RunFailure {
+    RunFailure::of_invariant("its amounts add up to more than 20 digits before the decimal point")
+}
+
+fn sum_of(units: &[i128]) -> Result<i128, RunFailure> {
+    sum(units).map(|amount| amount.0).map_err(|_| too_large())
+}
+
+/// A worker that panicked has poisoned nothing that is used afterwards: the month fails with it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Sums by currency and tenant, and beside them the plain sum of the source.
+#[derive(Default)]
+struct SplitTotals {
+    parts: BTreeMap<(String, Option<usize>), (u64, Amount)>,
+    source: BTreeMap<String, Amount>,
+}
+
+impl SplitTotals {
+    fn add(&mut self, batch: &Batch, shares: &[Share]) -> Result<(), MonthError> {
+        for share in shares {
+            self.add_part((share.currency.clone(), share.tenant), share.rows.len() as u64, share.billed)?;
+        }
+        let costs = super::split::money_of(batch, "BilledCost").unwrap_or_default();
+        let of_currency = super::split::sum_by_text(batch.text("BillingCurrency"), costs).map_err(|_| MonthError::SumOutOfRange)?;
+        of_currency.into_iter().try_for_each(|(currency, total)| self.add_source(currency, total))
+    }
+
+    fn add_part(&mut self, key: (String, Option<usize>), rows: u64, billed: Amount) -> Result<(), MonthError> {
+        let entry = self.parts.entry(key).or_default();
+        *entry = (entry.0 + rows, entry.1.checked_add(billed).ok_or(MonthError::SumOutOfRange)?);
+        Ok(())
+    }
+
+    fn add_source(&mut self, currency: String, total: Amount) -> Result<(), MonthError> {
+        let entry = self.source.entry(currency).or_default();
+        *entry = entry.checked_add(total).ok_or(MonthError::SumOutOfRange)?;
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) -> Result<(), MonthError> {
+        for (key, (rows, billed)) in other.parts {
+            self.add_part(key, rows, billed)?;
+        }
+        other.source.into_iter().try_for_each(|(currency, total)| self.add_source(currency, total))
+    }
+
+    /// Checks that tenants and unassigned are the source, to the last digit.
+    fn finish(self) -> Result<Vec<SplitTotal>, MonthError> {
+        for (currency, source_total) in &self.source {
+            let mut parts = self.parts.iter().filter(|((c, _), _)| c == currency);
+            let parts = parts.try_fold(Amount::ZERO, |sum, (_, (_, billed))| sum.checked_add(*billed)).ok_or(MonthError::SumOutOfRange)?;
+            if parts != *source_total {
+                return Err(MonthError::SplitDoesNotAddUp { currency: currency.clone(), parts, source_total: *source_total });
+            }
+        }
+        let total = |((currency, tenant), (rows, billed))| SplitTotal { tenant, currency, rows, billed };
+        Ok(self.parts.into_iter().map(total).collect())
+    }
+}

@@ -1,0 +1,79 @@
+//! What rating a month gives, apart from the overlays: exact totals, lines that rules added, findings, or the reason for a failure.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::money::Amount;
+use crate::domain::rated::RatedLine;
+use crate::domain::rule::Severity;
+
+/// What one rule of a chain did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleEffect {
+    pub title: String,
+    /// Charges that the rule changed, dropped, held or relabelled, and lines that it added.
+    pub rows: u64,
+    /// Customer cost after minus before.
+    pub delta: Amount,
+}
+
+/// Something that a person should know before an invoice is issued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleFinding {
+    /// Title of the rule; none when the rating itself found it.
+    pub rule: Option<String>,
+    pub severity: Severity,
+    pub message: String,
+}
+
+/// A tenant's bill of one period and currency, rated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunOutcome {
+    /// Source charges of the tenant.
+    pub rows: u64,
+    pub dropped: u64,
+    pub held: u64,
+    pub billed: Amount,
+    pub charged: Amount,
+    /// In the order of the chain.
+    pub by_rule: Vec<RuleEffect>,
+    pub lines: Vec<RatedLine>,
+    pub findings: Vec<RuleFinding>,
+}
+
+/// Why a tenant's bill could not be rated. The last good one stays published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{}{reason}", .rule.as_ref().map_or(String::new(), |title| format!("rule {title:?}: ")))]
+pub struct RunFailure {
+    /// Title of the rule that failed; none when an invariant of the rating did not hold.
+    pub rule: Option<String>,
+    pub reason: String,
+}
+
+impl RunFailure {
+    pub fn of_rule(title: &str, reason: impl ToString) -> Self {
+        Self { rule: Some(title.to_owned()), reason: reason.to_string() }
+    }
+
+    pub fn of_invariant(reason: impl ToString) -> Self {
+        Self { rule: None, reason: reason.to_string() }
+    }
+}
+
+/// What the source bills hold for one tenant, or for nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitTotal {
+    /// Index of the tenant; none is what nobody holds.
+    pub tenant: Option<usize>,
+    pub currency: String,
+    pub rows: u64,
+    pub billed: Amount,
+}
+
+/// A month, split and rated.
+#[derive(Debug)]
+pub struct Month {
+    /// One per run asked for, in the same order.
+    pub runs: Vec<Result<RunOutcome, RunFailure>>,
+    /// Sorted by currency, then tenant, unassigned first. Adds up to the source exactly; that was checked.
+    pub split: Vec<SplitTotal>,
+}
