@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::columns::TextColumn;
 use super::money::Amount;
-use super::rule::{Line, Treatment};
+use super::rule::{Line, Severity, Treatment};
 
 /// One row group of one snapshot part. Parts are numbered in the order in which a reader was given them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +35,7 @@ pub struct RatedGroup {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RatedLine {
     /// The line as the rule gave it; `amount` is what it asked for.
+    #[serde(flatten)]
     pub line: Line,
     /// The rule that added it.
     pub rule_id: String,
@@ -44,4 +45,23 @@ pub struct RatedLine {
     pub treatment: Treatment,
     /// As `x_AppliedRules`.
     pub applied: String,
+}
+
+/// What one rule of a chain did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleEffect {
+    pub title: String,
+    /// Charges that the rule changed, dropped, held or relabelled, and lines that it added.
+    pub rows: u64,
+    /// Customer cost after minus before.
+    pub delta: Amount,
+}
+
+/// Something that a person should know before an invoice is issued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleFinding {
+    /// Title of the rule; none when the rating itself found it.
+    pub rule: Option<String>,
+    pub severity: Severity,
+    pub message: String,
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::error::LakeError;
 use crate::domain::chunk::ChunkId;
@@ -10,7 +11,7 @@ use crate::domain::columns::{Batch, NULL_CODE, TextColumn};
 use crate::domain::money::{self, Amount};
 
 /// The billed cost of one currency.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CurrencyTotal {
     pub currency: String,
     /// Sum of `BilledCost`, null as zero.
@@ -18,7 +19,7 @@ pub struct CurrencyTotal {
 }
 
 /// An account that a bill charges, in one currency.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubAccount {
     pub billing_account_id: Option<String>,
     /// `None` for charges that name no subaccount.

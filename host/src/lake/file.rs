@@ -16,6 +16,8 @@ use parquet::file::statistics::Statistics;
 use parquet::file::writer::TrackedWrite;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, Type};
 
+use serde::{Deserialize, Serialize};
+
 use super::encode::{EncodedColumn, EncodedGroup, GroupEncoder};
 use super::error::LakeError;
 use crate::domain::charge::{self, Kind, NATIVE_PREFIX};
@@ -30,7 +32,7 @@ pub(super) const NATIVE: &str = "x_Native";
 pub(super) const ROW_GAP: &str = "x_RowGap";
 
 /// A finished file of a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartInfo {
     pub file_name: String,
     pub rows: u64,

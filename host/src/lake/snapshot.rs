@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use super::contents::{Contents, CurrencyTotal, SubAccount};
 use super::encode::{EncodedGroup, GroupEncoder};
 use super::error::LakeError;
@@ -19,7 +21,7 @@ use crate::domain::columns::{Batch, NULL_TIME};
 use crate::domain::period::Period;
 
 /// One billing period of a snapshot, stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenPeriod {
     pub period: Period,
     /// In the order of the source files.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use crate::domain::columns::NULL_CODE;
 use crate::domain::rule::{Severity, Treatment};
 
-use super::outcome::RuleFinding;
 use super::working::Working;
+use crate::domain::rated::RuleFinding;
 
 const NEGATION: &str = "SavingsPlanNegation";
 const FEES: [&str; 2] = ["SavingsPlanRecurringFee", "SavingsPlanUpfrontFee"];

@@ -2,12 +2,12 @@
 
 use crate::domain::columns::{Batch, Column, NULL_CODE, TextColumn};
 use crate::domain::money::Amount;
-use crate::domain::rated::RatedLine;
+use crate::domain::rated::{RatedLine, RuleFinding};
 use crate::domain::rule::{BillPeriod, Capability, Line, Severity, Total};
 
 use super::adjust::{Effect, adjust};
 use super::chain::Chain;
-use super::outcome::{RuleFinding, RunFailure};
+use super::outcome::RunFailure;
 use super::totals::Gathered;
 use super::working::Working;
 

@@ -31,7 +31,7 @@ pub mod working;
 
 pub use chain::{Chain, ChainRule};
 pub use month::{Input, MonthError, RunInput, rate_month};
-pub use outcome::{Month, RuleEffect, RuleFinding, RunFailure, RunOutcome, SplitTotal};
+pub use outcome::{Month, RunFailure, RunOutcome, SplitTotal};
 pub use split::{Owners, Split};
 
 #[cfg(doc)]

@@ -8,14 +8,14 @@ use crate::domain::columns::Batch;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
-use crate::domain::rated::{GroupRef, RatedGroup};
+use crate::domain::rated::{GroupRef, RatedGroup, RuleEffect, RuleFinding};
 use crate::domain::rule::{BillPeriod, Capability, Severity, Total, Treatment};
 
 use super::adjust::{Effect, adjust};
 use super::chain::{Chain, ChainRule};
 use super::commitment::Commitments;
 use super::lines::{Lines, charged};
-use super::outcome::{Month, RuleEffect, RuleFinding, RunFailure, RunOutcome, SplitTotal};
+use super::outcome::{Month, RunFailure, RunOutcome, SplitTotal};
 use super::split::{Owners, Share, Split, sum, take};
 use super::totals::Gathered;
 use super::working::Working;

@@ -3,27 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::money::Amount;
-use crate::domain::rated::RatedLine;
-use crate::domain::rule::Severity;
-
-/// What one rule of a chain did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleEffect {
-    pub title: String,
-    /// Charges that the rule changed, dropped, held or relabelled, and lines that it added.
-    pub rows: u64,
-    /// Customer cost after minus before.
-    pub delta: Amount,
-}
-
-/// Something that a person should know before an invoice is issued.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleFinding {
-    /// Title of the rule; none when the rating itself found it.
-    pub rule: Option<String>,
-    pub severity: Severity,
-    pub message: String,
-}
+use crate::domain::rated::{RatedLine, RuleEffect, RuleFinding};
 
 /// A tenant's bill of one period and currency, rated.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -37,7 +37,7 @@ pub use integrations::{Integration, IntegrationFields, IntegrationKind, Integrat
 pub use page::{MAX_PAGE, Page, PageRequest};
 pub use plugins::{Origin, Plugin, PluginVersion};
 pub use rules::{Rule, RuleFields};
-pub use runs::{ChainEntry, FoundRun, NewRun, RuleDelta, Run, RunFilter, RunLine, RunResult, RunState};
+pub use runs::{ChainEntry, FoundRun, NewRun, Run, RunFilter, RunResult, RunState};
 pub use snapshots::{CurrencyTotal, Holding, HoldingFilter, Import, Part, PeriodContent, Snapshot, SnapshotState, SubaccountContent};
 pub use splits::{PeriodSplit, TenantShare};
 pub use subaccounts::{Moved, Subaccount, SubaccountFilter};

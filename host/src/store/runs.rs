@@ -11,8 +11,7 @@ use super::{MAX_TEXT, Page, PageRequest, Result, Store, StoreError};
 use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
-use crate::domain::rated::RatedLine;
-use crate::domain::rule::{Finding, Treatment};
+use crate::domain::rated::{RatedLine, RuleEffect, RuleFinding};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[serde(rename_all = "lowercase")]
@@ -49,51 +48,6 @@ pub struct ChainEntry {
     pub config: Value,
 }
 
-/// What one rule did to the bill.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleDelta {
-    pub title: String,
-    /// Charges that it changed or added.
-    pub rows: u64,
-    pub delta: Amount,
-}
-
-/// A line that a rule added.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunLine {
-    /// The title of the rule that added it.
-    pub rule: String,
-    pub description: String,
-    pub charge_category: String,
-    pub service_name: String,
-    pub sub_account_id: Option<String>,
-    /// What the rule asked for.
-    pub amount: Amount,
-    /// What is left of it after the rules behind.
-    pub customer_cost: Amount,
-    pub treatment: Treatment,
-    pub reason: String,
-    /// As `x_AppliedRules`.
-    pub applied: String,
-}
-
-impl From<&RatedLine> for RunLine {
-    fn from(rated: &RatedLine) -> Self {
-        Self {
-            rule: rated.rule.clone(),
-            description: rated.line.description.clone(),
-            charge_category: rated.line.charge_category.clone(),
-            service_name: rated.line.service_name.clone(),
-            sub_account_id: rated.line.sub_account_id.clone(),
-            amount: rated.line.amount,
-            customer_cost: Amount(rated.customer_cost),
-            treatment: rated.treatment,
-            reason: rated.line.reason.clone(),
-            applied: rated.applied.clone(),
-        }
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Run {
     pub id: String,
@@ -114,9 +68,9 @@ pub struct Run {
     pub dropped: u64,
     pub billed: Option<Amount>,
     pub charged: Option<Amount>,
-    pub by_rule: Vec<RuleDelta>,
-    pub findings: Vec<Finding>,
-    pub lines: Vec<RunLine>,
+    pub by_rule: Vec<RuleEffect>,
+    pub findings: Vec<RuleFinding>,
+    pub lines: Vec<RatedLine>,
     /// The overlay's file, below the lake's folder.
     pub overlay: Option<String>,
     pub rating_millis: Option<i64>,
@@ -173,9 +127,9 @@ pub struct RunResult {
     pub dropped: u64,
     pub billed: Amount,
     pub charged: Amount,
-    pub by_rule: Vec<RuleDelta>,
-    pub findings: Vec<Finding>,
-    pub lines: Vec<RunLine>,
+    pub by_rule: Vec<RuleEffect>,
+    pub findings: Vec<RuleFinding>,
+    pub lines: Vec<RatedLine>,
     pub overlay: Option<String>,
     pub rating_millis: i64,
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
-use crate::domain::rule::{Capability, Finding, Manifest, Severity};
+use crate::domain::rule::{Capability, Manifest, Severity};
 
 struct Fresh {
     store: Store,

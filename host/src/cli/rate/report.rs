@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cli::output;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
-use crate::rating::{RuleEffect, RuleFinding};
+use crate::domain::rated::{RuleEffect, RuleFinding};
 
 /// One tenant's bill.
 #[derive(Serialize)]

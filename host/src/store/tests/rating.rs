@@ -1,4 +1,6 @@
 use super::*;
+use crate::domain::rated::{RatedLine, RuleEffect, RuleFinding};
+use crate::domain::rule::Line;
 
 async fn rated(fresh: &Fresh, tenant: &Tenant, identity: &str, result: &RunResult) -> Run {
     let run = fresh.run_enqueue(&run_of(tenant, identity)).await.unwrap();
@@ -81,16 +83,19 @@ async fn a_run_that_a_stopped_process_left_is_queued_again() {
 async fn a_result_is_read_as_it_was_stored() {
     let fresh = fresh().await;
     let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
-    let line = RunLine {
+    let line = RatedLine {
+        line: Line {
+            description: "Support".to_owned(),
+            charge_category: "Purchase".to_owned(),
+            service_name: "Support".to_owned(),
+            sub_account_id: None,
+            amount: amount("10.5"),
+            reason: "monthly".to_owned(),
+        },
+        rule_id: "rul_1".to_owned(),
         rule: "Fee".to_owned(),
-        description: "Support".to_owned(),
-        charge_category: "Purchase".to_owned(),
-        service_name: "Support".to_owned(),
-        sub_account_id: None,
-        amount: amount("10.5"),
         customer_cost: amount("10.500000000000000001"),
         treatment: crate::domain::rule::Treatment::Keep,
-        reason: "monthly".to_owned(),
         applied: "[]".to_owned(),
     };
     let result = RunResult {
@@ -98,8 +103,8 @@ async fn a_result_is_read_as_it_was_stored() {
         dropped: 1,
         billed: amount("-0.000000000000000001"),
         charged: amount("7"),
-        by_rule: vec![RuleDelta { title: "Fee".to_owned(), rows: 1, delta: amount("10.5") }],
-        findings: vec![Finding { severity: Severity::Warning, message: "look".to_owned() }],
+        by_rule: vec![RuleEffect { title: "Fee".to_owned(), rows: 1, delta: amount("10.5") }],
+        findings: vec![RuleFinding { rule: None, severity: Severity::Warning, message: "look".to_owned() }],
         lines: vec![line],
         overlay: Some("overlays/run_1.parquet".to_owned()),
         rating_millis: 12,
