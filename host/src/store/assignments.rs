@@ -69,6 +69,35 @@ impl FromRow<'_, SqliteRow> for ChainLink {
     }
 }
 
+/// A rule and where it applies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssignedRule {
+    pub link: ChainLink,
+    /// None is all tenants.
+    pub tenant_id: Option<String>,
+    pub from_period: Option<Period>,
+    pub to_period: Option<Period>,
+}
+
+impl AssignedRule {
+    pub fn applies(&self, tenant_id: &str, period: Period) -> bool {
+        self.tenant_id.as_deref().is_none_or(|only| only == tenant_id)
+            && self.from_period.is_none_or(|from| from <= period)
+            && self.to_period.is_none_or(|to| to >= period)
+    }
+}
+
+impl FromRow<'_, SqliteRow> for AssignedRule {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            link: ChainLink::from_row(row)?,
+            tenant_id: row.try_get("tenant_id")?,
+            from_period: row.try_get("from_period")?,
+            to_period: row.try_get("to_period")?,
+        })
+    }
+}
+
 impl AssignmentFields {
     async fn check(&self, tx: &mut Transaction<'static, Sqlite>) -> Result<()> {
         if let (Some(from), Some(to)) = (self.from_period, self.to_period)
@@ -212,15 +241,18 @@ impl Store {
 
     /// The tenant's rules of a period, in the order in which they apply.
     pub async fn chain(&self, tenant_id: &str, period: Period) -> Result<Vec<ChainLink>> {
-        let links = sqlx::query_as(
+        let assigned = self.assigned_rules().await?;
+        Ok(assigned.into_iter().filter(|rule| rule.applies(tenant_id, period)).map(|rule| rule.link).collect())
+    }
+
+    /// Every assigned rule, in the order in which they apply: all chains of all tenants in one read.
+    pub async fn assigned_rules(&self) -> Result<Vec<AssignedRule>> {
+        let assigned = sqlx::query_as(
             "SELECT a.id AS assignment_id, r.id AS rule_id, r.title, r.plugin, COALESCE(r.pinned_digest, p.active_digest) AS digest, \
-             p.disabled, r.config \
-             FROM assignments a JOIN rules r ON r.id = a.rule_id JOIN plugins p ON p.name = r.plugin \
-             WHERE (a.tenant_id IS NULL OR a.tenant_id = $1) \
-             AND (a.from_period IS NULL OR a.from_period <= $2) AND (a.to_period IS NULL OR a.to_period >= $2) \
-             ORDER BY a.position",
+             p.disabled, r.config, a.tenant_id, a.from_period, a.to_period \
+             FROM assignments a JOIN rules r ON r.id = a.rule_id JOIN plugins p ON p.name = r.plugin ORDER BY a.position",
         );
-        Ok(links.bind(tenant_id).bind(period).fetch_all(&self.read).await?)
+        Ok(assigned.fetch_all(&self.read).await?)
     }
 }
 

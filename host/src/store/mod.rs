@@ -31,7 +31,7 @@ use sqlx::{Sqlite, Transaction};
 
 use crate::clock::Clock;
 
-pub use assignments::{Assignment, AssignmentFields, ChainLink};
+pub use assignments::{AssignedRule, Assignment, AssignmentFields, ChainLink};
 pub use idempotency::{Reserved, StoredResponse};
 pub use integrations::{Integration, IntegrationFields, IntegrationKind, IntegrationStatus};
 pub use page::{MAX_PAGE, Page, PageRequest};

@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, Sqlite, Transaction};
 
 use super::integrations::shortened;
+use super::splits::{PeriodSplit, put_split};
 use super::values::{count, counted, json, to_json};
 use super::{MAX_TEXT, Page, PageRequest, Result, Store, StoreError};
 use crate::clock::Moment;
@@ -205,36 +206,27 @@ impl Store {
 
     /// A running run ends well and is published, in one transaction. A run that was superseded meanwhile is refused with a conflict.
     pub async fn run_complete(&self, id: &str, result: &RunResult) -> Result<Run> {
+        let completed = self.runs_publish(&[(id.to_owned(), result.clone())], &[]).await?.pop();
+        self.changed(completed, id, "complete").await
+    }
+
+    /// Runs that were rated together end well: they and how their month divides are published in one transaction, so that tenants and
+    /// unassigned add up to the source for every reader. Gives the runs published; one that was superseded meanwhile is left out.
+    pub async fn runs_publish(&self, results: &[(String, RunResult)], splits: &[PeriodSplit]) -> Result<Vec<Run>> {
+        let now = self.clock.now();
         let mut tx = self.begin().await?;
-        let done: Option<Run> = sqlx::query_as(
-            "UPDATE runs SET state = 'done', failure = NULL, charges = $2, dropped = $3, billed = $4, charged = $5, by_rule = $6, \
-             findings = $7, lines = $8, overlay = $9, rating_millis = $10, finished_at = $11, progress_done = $2, progress_total = $2 \
-             WHERE id = $1 AND state = 'running' RETURNING *",
-        )
-        .bind(id)
-        .bind(counted(result.charges)?)
-        .bind(counted(result.dropped)?)
-        .bind(result.billed)
-        .bind(result.charged)
-        .bind(to_json(&result.by_rule)?)
-        .bind(to_json(&result.findings)?)
-        .bind(to_json(&result.lines)?)
-        .bind(&result.overlay)
-        .bind(result.rating_millis)
-        .bind(self.clock.now())
-        .fetch_optional(&mut *tx)
-        .await?;
-        match done {
-            Some(run) => {
+        let mut published = Vec::with_capacity(results.len());
+        for (id, result) in results {
+            if let Some(run) = complete(&mut tx, id, result, now).await? {
                 publish(&mut tx, &run).await?;
-                tx.commit().await?;
-                Ok(run)
-            }
-            None => {
-                tx.rollback().await?;
-                self.changed(None, id, "complete").await
+                published.push(run);
             }
         }
+        for split in splits {
+            put_split(&mut tx, split, now).await?;
+        }
+        tx.commit().await?;
+        Ok(published)
     }
 
     /// A queued or running run ends badly; what is published stays.
@@ -363,6 +355,29 @@ impl Store {
             }
         }
     }
+}
+
+async fn complete(tx: &mut Transaction<'static, Sqlite>, id: &str, result: &RunResult, now: Moment) -> Result<Option<Run>> {
+    let done = sqlx::query_as(
+        "UPDATE runs SET state = 'done', failure = NULL, charges = $2, dropped = $3, billed = $4, charged = $5, by_rule = $6, \
+         findings = $7, lines = $8, overlay = $9, rating_millis = $10, finished_at = $11, progress_done = $2, progress_total = $2 \
+         WHERE id = $1 AND state = 'running' RETURNING *",
+    );
+    let done = done
+        .bind(id)
+        .bind(counted(result.charges)?)
+        .bind(counted(result.dropped)?)
+        .bind(result.billed)
+        .bind(result.charged)
+        .bind(to_json(&result.by_rule)?)
+        .bind(to_json(&result.findings)?)
+        .bind(to_json(&result.lines)?)
+        .bind(&result.overlay)
+        .bind(result.rating_millis)
+        .bind(now)
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(done)
 }
 
 async fn publish(tx: &mut Transaction<'static, Sqlite>, run: &Run) -> Result<()> {

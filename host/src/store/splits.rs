@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row};
+use sqlx::{FromRow, Row, Sqlite, Transaction};
 
 use super::values::{count, counted, json, to_json};
 use super::{Result, Store, StoreError};
@@ -59,30 +59,9 @@ impl FromRow<'_, SqliteRow> for PeriodSplit {
 impl Store {
     /// Stores the split of a period and currency in place of the one before. One that does not balance is refused.
     pub async fn split_put(&self, split: &PeriodSplit) -> Result<()> {
-        if !split.balances() {
-            return Err(StoreError::Invalid(format!(
-                "the split of {} in {} does not add up: tenants + unassigned differ from the source",
-                split.period, split.currency
-            )));
-        }
-        let now: Moment = self.clock.now();
-        sqlx::query(
-            "INSERT INTO period_splits \
-             (period, currency, source, source_charges, unassigned, unassigned_charges, tenants, snapshots, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (period, currency) DO UPDATE SET source = $3, source_charges = $4, \
-             unassigned = $5, unassigned_charges = $6, tenants = $7, snapshots = $8, updated_at = $9",
-        )
-        .bind(split.period)
-        .bind(&split.currency)
-        .bind(split.source)
-        .bind(counted(split.source_charges)?)
-        .bind(split.unassigned)
-        .bind(counted(split.unassigned_charges)?)
-        .bind(to_json(&split.tenants)?)
-        .bind(to_json(&split.snapshots)?)
-        .bind(now)
-        .execute(&self.write)
-        .await?;
+        let mut tx = self.begin().await?;
+        put_split(&mut tx, split, self.clock.now()).await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -101,4 +80,31 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+pub(super) async fn put_split(tx: &mut Transaction<'static, Sqlite>, split: &PeriodSplit, now: Moment) -> Result<()> {
+    if !split.balances() {
+        return Err(StoreError::Invalid(format!(
+            "the split of {} in {} does not add up: tenants + unassigned differ from the source",
+            split.period, split.currency
+        )));
+    }
+    let put = sqlx::query(
+        "INSERT INTO period_splits \
+         (period, currency, source, source_charges, unassigned, unassigned_charges, tenants, snapshots, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (period, currency) DO UPDATE SET source = $3, source_charges = $4, \
+         unassigned = $5, unassigned_charges = $6, tenants = $7, snapshots = $8, updated_at = $9",
+    );
+    put.bind(split.period)
+        .bind(&split.currency)
+        .bind(split.source)
+        .bind(counted(split.source_charges)?)
+        .bind(split.unassigned)
+        .bind(counted(split.unassigned_charges)?)
+        .bind(to_json(&split.tenants)?)
+        .bind(to_json(&split.snapshots)?)
+        .bind(now)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
