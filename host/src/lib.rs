@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod bills;
 pub mod domain;
 pub mod events;
 pub mod lake;
