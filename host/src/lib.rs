@@ -3,9 +3,9 @@
 //! ARCHITECTURE.md is the map. The crate is a library so that the daemon, the command line, the tests and the benchmarks run the same
 //! code; it promises no stable Rust interface.
 
+pub mod bills;
 pub mod cli;
 pub mod clock;
-pub mod bills;
 pub mod domain;
 pub mod events;
 pub mod lake;
