@@ -1,0 +1,4 @@
+//! End-to-end tests through the real binary: what a person would type, and what comes out.
+
+mod cases;
+mod run;

@@ -1,0 +1,49 @@
+//! Runs the binary.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The top of the repository.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// Bills that are not part of the project; absent from a fresh clone.
+pub(crate) fn shared_data() -> Option<PathBuf> {
+    let path = root().join("../shared/data");
+    path.is_dir().then_some(path)
+}
+
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        assert_eq!(self.code, 0, "{}", self.stderr);
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.stdout))
+    }
+}
+
+pub(crate) fn rerate(arguments: &[&str]) -> Ran {
+    let output = Command::new(env!("CARGO_BIN_EXE_rerate")).args(arguments).current_dir(root()).output().unwrap();
+    ran(output)
+}
+
+fn ran(output: Output) -> Ran {
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Python is a second opinion, not a requirement.
+pub(crate) fn python(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("python3").args(arguments).current_dir(root()).output().ok()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
