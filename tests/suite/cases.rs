@@ -34,7 +34,8 @@ fn check(folder: &Path) {
     let out = tempfile::tempdir().unwrap();
     let bills: Vec<String> = case.bills.iter().map(|bill| folder.join(bill).to_str().unwrap().to_owned()).collect();
     let (chain, tenants) = (folder.join("chain.toml"), folder.join("tenants.toml"));
-    let mut arguments = vec!["rate", "--json", "--format", "csv", "--out", out.path().to_str().unwrap(), "--chain", chain.to_str().unwrap()];
+    let mut arguments =
+        vec!["rate", "--json", "--format", "csv", "--out", out.path().to_str().unwrap(), "--chain", chain.to_str().unwrap()];
     if tenants.exists() {
         arguments.extend(["--tenants", tenants.to_str().unwrap()]);
     }
@@ -79,7 +80,14 @@ fn rated_lines(out: &Path) -> String {
         let mut reader = csv::Reader::from_path(file).unwrap();
         let headers = reader.headers().unwrap().clone();
         let columns = [
-            "x_SourceRowKey", "x_SourceLineType", "x_LineType", "ChargeDescription", "BilledCost", "x_CustomerCost", "x_Treatment", "x_AppliedRules",
+            "x_SourceRowKey",
+            "x_SourceLineType",
+            "x_LineType",
+            "ChargeDescription",
+            "BilledCost",
+            "x_CustomerCost",
+            "x_Treatment",
+            "x_AppliedRules",
         ];
         let place = |column: &str| headers.iter().position(|h| h == column).unwrap_or_else(|| panic!("no column {column}"));
         let places = columns.map(place);

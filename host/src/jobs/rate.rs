@@ -30,8 +30,8 @@ pub struct RunRequest {
     pub rules: Vec<ChainRule>,
     /// Where the overlay goes.
     pub overlay: PathBuf,
-    /// Kept in the overlay's footer: what the run was made of.
-    pub meta: serde_json::Value,
+    /// JSON kept in the overlay: what the run was made of.
+    pub note: String,
 }
 
 pub struct PeriodRequest {
@@ -49,7 +49,9 @@ pub enum RateError {
     Lake(#[from] LakeError),
     #[error("{0}")]
     Month(#[from] MonthError),
-    #[error("stored charges in {currency} add up to {read}, at import they added up to {imported}: the snapshot is damaged; import the bill again")]
+    #[error(
+        "stored charges in {currency} add up to {read}, at import they added up to {imported}: the snapshot is damaged; import the bill again"
+    )]
     SnapshotChanged { currency: String, read: Amount, imported: Amount },
 }
 
@@ -60,7 +62,7 @@ pub fn rate_period(request: PeriodRequest, progress: &Progress) -> Result<Month,
         request.snapshots.iter().enumerate().flat_map(|(source, s)| std::iter::repeat_n(source, s.parts.len())).collect();
     let groups: Vec<(GroupRef, u32)> = reader.groups();
     let order: Vec<GroupRef> = groups.iter().map(|(group, _)| *group).collect();
-    let overlays = request.runs.iter().map(|run| OverlayWriter::create(&run.overlay, &run.meta, &order));
+    let overlays = request.runs.iter().map(|run| OverlayWriter::create(&run.overlay, &order, &run.note));
     let overlays: Vec<OverlayWriter> = overlays.collect::<Result<_, _>>()?;
     let owners: Vec<Owners> = request.snapshots.iter().map(|s| s.owners.clone()).collect();
     let runs = request.runs.into_iter().map(|run| RunInput { tenant: run.tenant, currency: run.currency, rules: run.rules });
