@@ -32,7 +32,7 @@ pub struct RatedGroup {
 }
 
 /// A line that a rule added, as the rules after it left it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RatedLine {
     /// The line as the rule gave it; `amount` is what it asked for.
     #[serde(flatten)]
@@ -48,7 +48,7 @@ pub struct RatedLine {
 }
 
 /// What one rule of a chain did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RuleEffect {
     pub title: String,
     /// Charges that the rule changed, dropped, held or relabelled, and lines that it added.
@@ -58,7 +58,7 @@ pub struct RuleEffect {
 }
 
 /// Something that a person should know before an invoice is issued.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RuleFinding {
     /// Title of the rule; none when the rating itself found it.
     pub rule: Option<String>,

@@ -2,5 +2,6 @@
 //!
 //! [`ingest`] and [`rate`] are blocking functions without a store, shared by the daemon and the command line.
 
+pub mod change;
 pub mod ingest;
 pub mod rate;

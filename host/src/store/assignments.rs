@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, Sqlite, Transaction};
+use utoipa::ToSchema;
 
 use super::values::json;
 use super::{Page, PageRequest, Result, Store, StoreError, expect_version};
@@ -13,7 +14,7 @@ use crate::domain::period::Period;
 /// Assignments at most: moving one renumbers those behind it.
 const MAX_ASSIGNMENTS: i64 = 10_000;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, ToSchema)]
 pub struct Assignment {
     pub id: String,
     pub rule_id: String,
@@ -42,7 +43,7 @@ pub struct AssignmentFields {
 }
 
 /// One rule of a tenant's chain, ready to be loaded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ChainLink {
     pub assignment_id: String,
     pub rule_id: String,
@@ -52,6 +53,7 @@ pub struct ChainLink {
     pub digest: String,
     /// Whether the plugin is disabled: the run must fail, not go on without the rule.
     pub disabled: bool,
+    #[schema(value_type = Object)]
     pub config: Value,
 }
 

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
+use utoipa::ToSchema;
 
 use super::{MAX_TEXT, Page, PageRequest, Result, Store, StoreError, checked_name, expect_version, unique};
 use crate::clock::Moment;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(rename_all = "lowercase")]
 pub enum IntegrationKind {
@@ -16,7 +17,7 @@ pub enum IntegrationKind {
     S3,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(rename_all = "lowercase")]
 pub enum IntegrationStatus {
@@ -35,7 +36,7 @@ impl IntegrationStatus {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, ToSchema)]
 pub struct Integration {
     pub id: String,
     pub name: String,

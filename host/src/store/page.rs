@@ -1,6 +1,7 @@
 //! Pages of a list: at most a thousand items, and where the next page begins.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Items of one page at most: enough for any screen, and a page of runs stays below a few megabytes.
 pub const MAX_PAGE: u32 = 1_000;
@@ -51,7 +52,7 @@ impl PageRequest {
 }
 
 /// A part of a list. `next` is absent on the last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Page<T> {
     pub items: Vec<T>,
     #[serde(skip_serializing_if = "Option::is_none")]

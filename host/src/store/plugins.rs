@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
+use utoipa::ToSchema;
 
 use super::values::{count, counted, json, to_json};
 use super::{Page, PageRequest, Result, Store, StoreError};
@@ -11,7 +12,7 @@ use crate::clock::Moment;
 use crate::domain::rule::{Capability, Manifest};
 
 /// How a version came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(rename_all = "lowercase")]
 pub enum Origin {
@@ -21,7 +22,7 @@ pub enum Origin {
     Folder,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PluginVersion {
     /// SHA-256 of the component, in hex.
     pub digest: String,
@@ -54,7 +55,7 @@ impl FromRow<'_, SqliteRow> for PluginVersion {
 }
 
 /// A name under which rules find a component.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, ToSchema)]
 pub struct Plugin {
     pub name: String,
     pub active_digest: String,

@@ -5,6 +5,7 @@ use serde_json::Value;
 use sqlx::FromRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
+use utoipa::ToSchema;
 
 use super::values::{json, to_json};
 use super::{Page, PageRequest, Result, Store, StoreError, checked_name, expect_version, unique};
@@ -13,7 +14,7 @@ use crate::clock::Moment;
 /// Bytes of a configuration: a price book of ten thousand services fits.
 pub(super) const MAX_CONFIG: usize = 1 << 20;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Rule {
     pub id: String,
     pub title: String,
@@ -21,6 +22,7 @@ pub struct Rule {
     pub plugin: String,
     /// The version to stay with; none follows the plugin's active one.
     pub pinned_digest: Option<String>,
+    #[schema(value_type = Object)]
     pub config: Value,
     pub version: i64,
     pub created_at: Moment,

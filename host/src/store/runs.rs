@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, Sqlite, Transaction};
+use utoipa::ToSchema;
 
 use super::integrations::shortened;
 use super::splits::{PeriodSplit, put_split};
@@ -14,7 +15,7 @@ use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::rated::{RatedLine, RuleEffect, RuleFinding};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(rename_all = "lowercase")]
 pub enum RunState {
@@ -40,16 +41,17 @@ impl RunState {
 }
 
 /// A rule as the run applied it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChainEntry {
     pub rule_id: String,
     pub title: String,
     pub plugin: String,
     pub digest: String,
+    #[schema(value_type = Object)]
     pub config: Value,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Run {
     pub id: String,
     pub tenant_id: String,

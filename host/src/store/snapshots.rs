@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, Sqlite, Transaction};
+use utoipa::ToSchema;
 
 use super::values::{count, counted, json, to_json};
 use super::{Page, PageRequest, Result, Store, StoreError};
@@ -16,7 +17,7 @@ use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(rename_all = "lowercase")]
 pub enum SnapshotState {
@@ -25,20 +26,20 @@ pub enum SnapshotState {
 }
 
 /// A file of a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Part {
     pub file_name: String,
     pub rows: u64,
     pub bytes: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CurrencyTotal {
     pub currency: String,
     pub billed: Amount,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Snapshot {
     pub id: String,
     pub integration_id: String,
@@ -53,6 +54,7 @@ pub struct Snapshot {
     pub charges: u64,
     pub totals: Vec<CurrencyTotal>,
     /// The import report.
+    #[schema(value_type = Object)]
     pub report: Value,
     pub created_at: Moment,
     pub superseded_at: Option<Moment>,
@@ -114,7 +116,7 @@ pub struct SubaccountContent {
 }
 
 /// The charges of one subaccount and currency in a published snapshot, and who holds the subaccount now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Holding {
     pub snapshot_id: String,
     pub integration_id: String,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, Sqlite, Transaction};
+use utoipa::ToSchema;
 
 use super::values::{count, counted, json, to_json};
 use super::{Result, Store, StoreError};
@@ -10,14 +11,14 @@ use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TenantShare {
     pub tenant_id: String,
     pub charges: u64,
     pub billed: Amount,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PeriodSplit {
     pub period: Period,
     pub currency: String,

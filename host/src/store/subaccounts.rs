@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sqlx::FromRow;
+use utoipa::ToSchema;
 
 use super::{Page, PageRequest, Result, Store, StoreError};
 use crate::clock::Moment;
@@ -9,7 +10,7 @@ use crate::clock::Moment;
 /// Subaccounts moved by one call: a large organisation has tens of thousands of accounts, and they are moved a screen at a time.
 const MAX_MOVED: usize = 10_000;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, ToSchema)]
 pub struct Subaccount {
     pub id: String,
     pub integration_id: String,
@@ -37,7 +38,7 @@ pub struct SubaccountFilter {
 }
 
 /// A subaccount that changed hands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Moved {
     pub id: String,
     pub from: Option<String>,

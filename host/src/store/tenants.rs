@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 use sqlx::FromRow;
+use utoipa::ToSchema;
 
 use super::{MAX_NAME, Page, PageRequest, Result, Store, StoreError, checked_name, expect_version, unique};
 use crate::clock::Moment;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, ToSchema)]
 pub struct Tenant {
     pub id: String,
     pub name: String,

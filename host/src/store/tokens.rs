@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 use sqlx::FromRow;
+use utoipa::ToSchema;
 
 use super::{Result, Store, StoreError, checked_name, unique};
 use crate::clock::Moment;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, ToSchema)]
 pub struct Token {
     pub id: String,
     pub name: String,

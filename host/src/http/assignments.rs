@@ -1,0 +1,147 @@
+//! `/v1/assignments`
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::AppState;
+use super::errors::{ApiResult, Problems};
+use super::extract::{Body, IfMatch, Query, page};
+use super::reply;
+use crate::domain::period::Period;
+use crate::jobs::change::Change;
+use crate::store::{Assignment, AssignmentFields, Page};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(assignment_list, assignment_create)).routes(routes!(assignment_reorder)).routes(routes!(
+        assignment_get,
+        assignment_update,
+        assignment_delete
+    ))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct AssignmentQuery {
+    rule_id: Option<String>,
+    /// What applies to this tenant: its own assignments and those of all.
+    tenant_id: Option<String>,
+    /// Items of a page, 1 to 1000; 100 if absent.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// `next` of the page before.
+    after: Option<String>,
+}
+
+/// An assignment as the caller wants it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"rule_id": "rul_01k9x3v0z8e4m6q2r7s5t9w1ab", "tenant_id": null, "from_period": "2026-09"}))]
+struct AssignmentBody {
+    rule_id: String,
+    /// Null assigns the rule to all tenants.
+    #[serde(default)]
+    tenant_id: Option<String>,
+    /// From 1; those behind make room. Absent: last for a new one, where it is for an old one.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    position: Option<i64>,
+    /// First period in which it is effective; absent: from the beginning.
+    #[serde(default)]
+    from_period: Option<Period>,
+    /// Last period in which it is effective; absent: without end.
+    #[serde(default)]
+    to_period: Option<Period>,
+}
+
+impl From<AssignmentBody> for AssignmentFields {
+    fn from(body: AssignmentBody) -> Self {
+        Self {
+            rule_id: body.rule_id,
+            tenant_id: body.tenant_id,
+            position: body.position,
+            from_period: body.from_period,
+            to_period: body.to_period,
+        }
+    }
+}
+
+/// Assignments in the order that they shall have.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"assignments": ["asg_01k9x3v0z8e4m6q2r7s5t9w1ab", "asg_01k9x3v0z8e4m6q2r7s5t9w1aa"]}))]
+struct OrderBody {
+    /// Ids. They share the places that they have; assignments that are not named stay where they are.
+    assignments: Vec<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct OrderAnswer {
+    items: Vec<Assignment>,
+}
+
+/// Lists assignments in the order in which their rules apply.
+#[utoipa::path(get, path = "/v1/assignments", tag = "assignments", params(AssignmentQuery),
+    responses((status = 200, body = Page<Assignment>), Problems))]
+async fn assignment_list(State(state): State<AppState>, Query(query): Query<AssignmentQuery>) -> ApiResult<Json<Page<Assignment>>> {
+    let page = page(query.limit, query.after)?;
+    Ok(Json(state.store.assignments(query.rule_id.as_deref(), query.tenant_id.as_deref(), &page).await?))
+}
+
+/// Assigns a rule to a tenant or to all. The affected months are rated again at once.
+#[utoipa::path(post, path = "/v1/assignments", tag = "assignments", request_body = AssignmentBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again, the call gets the first answer again")),
+    responses((status = 201, body = Assignment, headers(("ETag" = String), ("Location" = String))), Problems))]
+async fn assignment_create(State(state): State<AppState>, Body(body): Body<AssignmentBody>) -> ApiResult<Response> {
+    let assignment = state.store.assignment_create(&body.into()).await?;
+    state.poke(Change::Assignments);
+    Ok(reply::created(&format!("/v1/assignments/{}", assignment.id), assignment.version, &assignment))
+}
+
+/// Puts assignments in another order.
+#[utoipa::path(put, path = "/v1/assignments/order", tag = "assignments", request_body = OrderBody,
+    responses((status = 200, body = OrderAnswer), Problems))]
+async fn assignment_reorder(State(state): State<AppState>, Body(body): Body<OrderBody>) -> ApiResult<Json<OrderAnswer>> {
+    let items = state.store.assignments_reorder(&body.assignments).await?;
+    state.poke(Change::Assignments);
+    Ok(Json(OrderAnswer { items }))
+}
+
+/// Shows an assignment.
+#[utoipa::path(get, path = "/v1/assignments/{id}", tag = "assignments", params(("id" = String, Path)),
+    responses((status = 200, body = Assignment, headers(("ETag" = String))), Problems))]
+async fn assignment_get(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Response> {
+    let assignment = state.store.assignment(&id).await?;
+    Ok(reply::versioned(assignment.version, &assignment))
+}
+
+/// Changes an assignment or moves it.
+#[utoipa::path(put, path = "/v1/assignments/{id}", tag = "assignments", request_body = AssignmentBody,
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    responses((status = 200, body = Assignment, headers(("ETag" = String))), Problems))]
+async fn assignment_update(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    IfMatch(expected): IfMatch,
+    Body(body): Body<AssignmentBody>,
+) -> ApiResult<Response> {
+    let assignment = state.store.assignment_update(&id, &body.into(), expected).await?;
+    state.poke(Change::Assignments);
+    Ok(reply::versioned(assignment.version, &assignment))
+}
+
+/// Ends an assignment: its rule no longer applies to whom it was assigned.
+#[utoipa::path(delete, path = "/v1/assignments/{id}", tag = "assignments",
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    responses((status = 204), Problems))]
+async fn assignment_delete(State(state): State<AppState>, Path(id): Path<String>, IfMatch(expected): IfMatch) -> ApiResult<StatusCode> {
+    state.store.assignment_delete(&id, expected).await?;
+    state.poke(Change::Assignments);
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,99 @@
+//! What handlers take out of a request, with problems instead of axum's plain texts.
+
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header;
+use axum::http::request::Parts;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
+
+use super::errors::ApiError;
+use crate::store::{MAX_PAGE, PageRequest};
+
+/// A JSON body.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        match axum::Json::<T>::from_request(request, state).await {
+            Ok(axum::Json(body)) => Ok(Self(body)),
+            Err(JsonRejection::JsonDataError(error)) => Err(ApiError::invalid(plain(&error.body_text()))),
+            Err(JsonRejection::JsonSyntaxError(error)) => Err(ApiError::unreadable(plain(&error.body_text()))),
+            Err(JsonRejection::MissingJsonContentType(_)) => Err(ApiError::unsupported("send the body as Content-Type: application/json")),
+            Err(error) if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(ApiError::too_large(format!("a JSON body has at most {} bytes", super::router::MAX_JSON)))
+            }
+            Err(error) => Err(ApiError::unreadable(error.body_text())),
+        }
+    }
+}
+
+/// Without axum's preamble.
+fn plain(text: &str) -> String {
+    let cut = text.split_once(": ").map_or(text, |(_, rest)| rest);
+    format!("the body: {cut}")
+}
+
+/// The query of the address.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(query)) => Ok(Self(query)),
+            Err(QueryRejection::FailedToDeserializeQueryString(error)) => {
+                let text = error.body_text();
+                Err(ApiError::invalid(format!("the query: {}", text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest))))
+            }
+            Err(error) => Err(ApiError::unreadable(error.body_text())),
+        }
+    }
+}
+
+/// `limit` and `after` of a list's query.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    /// Items of a page, 1 to 1000; 100 if absent.
+    #[param(minimum = 1, maximum = 1000, example = 100)]
+    limit: Option<u32>,
+    /// `next` of the page before.
+    after: Option<String>,
+}
+
+impl PageQuery {
+    pub(super) fn request(self) -> Result<PageRequest, ApiError> {
+        page(self.limit, self.after)
+    }
+}
+
+/// A page as asked for by a query that has more than these two.
+pub(super) fn page(limit: Option<u32>, after: Option<String>) -> Result<PageRequest, ApiError> {
+    match limit {
+        Some(limit) if limit == 0 || limit > MAX_PAGE => Err(ApiError::invalid(format!("limit is 1 to {MAX_PAGE}"))),
+        limit => Ok(PageRequest::new(limit, after)),
+    }
+}
+
+/// The version that a change is meant for: `If-Match: "3"`. Absent, or `*`, means any.
+pub(super) struct IfMatch(pub(super) Option<i64>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
+        let text = value.to_str().unwrap_or_default().trim();
+        if text == "*" {
+            return Ok(Self(None));
+        }
+        let version = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|digits| digits.parse().ok());
+        version.map(|version| Self(Some(version))).ok_or_else(|| ApiError::unreadable("If-Match takes one ETag as it was given, or *"))
+    }
+}

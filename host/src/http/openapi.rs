@@ -1,0 +1,63 @@
+//! The OpenAPI document, made from the handlers.
+
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ObjectBuilder, OpenApi, RefOr, Schema};
+use utoipa::{Modify, OpenApi as _, PartialSchema, ToSchema};
+
+use crate::clock::Moment;
+use crate::domain::money::Amount;
+use crate::domain::period::Period;
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Rerate",
+        description = "Turns the bills that a cloud reseller receives into the bills it sends. Amounts are exact decimals, written as text. \
+            Lists come in pages: ask again with `after` set to `next` until there is none. Errors are `application/problem+json`."
+    ),
+    modifiers(&Bearer),
+    security(("token" = []))
+)]
+struct Described;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("The administrator's token is in `admin.token` in the daemon's data folder."))
+            .build();
+        document.components.get_or_insert_default().security_schemes.insert("token".to_owned(), SecurityScheme::Http(scheme).into());
+    }
+}
+
+/// The document without its paths.
+pub(super) fn described() -> OpenApi {
+    Described::openapi()
+}
+
+macro_rules! written_as_text {
+    ($($value:ty: $name:literal, $description:literal, $example:literal;)*) => {$(
+        impl PartialSchema for $value {
+            fn schema() -> RefOr<Schema> {
+                let schema = ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .description(Some($description))
+                    .examples([$example]);
+                schema.into()
+            }
+        }
+        impl ToSchema for $value {
+            fn name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+        }
+    )*};
+}
+
+written_as_text! {
+    Amount: "Amount", "An exact decimal with up to 18 decimals.", "-12.500000000000000001";
+    Period: "Period", "A billing period: a calendar month.", "2026-09";
+    Moment: "Moment", "A time, in UTC.", "2026-09-01T12:00:00.250Z";
+}

@@ -1,0 +1,60 @@
+//! The index of the service.
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::{Router, middleware};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::errors::ApiError;
+use super::trace::{self, Boundary};
+use super::{AppState, assignments, auth, idempotency, integrations, openapi, rules, session, subaccounts, tenants};
+
+/// Bytes of a JSON body: the largest configuration of a rule is half of it.
+pub(super) const MAX_JSON: usize = 2 << 20;
+
+/// What answers only to a token.
+fn guarded() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(openapi::described())
+        .merge(session::routes())
+        .merge(tenants::routes())
+        .merge(integrations::routes())
+        .merge(subaccounts::routes())
+        .merge(rules::routes())
+        .merge(assignments::routes())
+}
+
+/// What the service says of itself.
+pub fn document() -> OpenApi {
+    let mut document = guarded().into_openapi();
+    document.merge(session::open_routes().into_openapi());
+    document
+}
+
+/// All of the service. Every address but `/v1/health` wants a token, those that do not exist as well.
+pub fn router(state: AppState) -> Router {
+    let described = document();
+    let document = move || async move {
+        match described.to_json() {
+            Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+            Err(error) => ApiError::internal(error).into_response(),
+        }
+    };
+    let (guarded, _) = guarded().split_for_parts();
+    let guarded = guarded
+        .route("/v1/openapi.json", axum::routing::get(document))
+        .fallback(async || ApiError::not_found("there is nothing at this address"))
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(middleware::from_fn_with_state(state.clone(), idempotency::replay))
+        .layer(middleware::from_fn_with_state(state.clone(), auth::require_token));
+    let (open, _) = session::open_routes().split_for_parts();
+    let boundary = Boundary::new(state.store.clock().clone());
+    guarded
+        .merge(open)
+        .layer(CatchPanicLayer::custom(trace::panicked))
+        .layer(DefaultBodyLimit::max(MAX_JSON))
+        .layer(middleware::from_fn_with_state(boundary, trace::boundary))
+        .with_state(state)
+}

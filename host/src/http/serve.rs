@@ -1,0 +1,33 @@
+//! Serving until told to stop.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::{AppState, router};
+
+/// How long requests under way may still take when the daemon stops; event streams end here.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Answers on `listener` until `shutdown` is ready, then lets the requests under way end.
+pub async fn serve(listener: TcpListener, state: AppState, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    let (tell, mut told) = watch::channel(false);
+    let stopping = async move {
+        shutdown.await;
+        let _ = tell.send(true);
+    };
+    let out_of_patience = async move {
+        if told.wait_for(|stopping| *stopping).await.is_ok() {
+            tokio::time::sleep(GRACE).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    let server = axum::serve(listener, router(state)).with_graceful_shutdown(stopping);
+    tokio::select! {
+        served = server => served,
+        () = out_of_patience => Ok(()),
+    }
+}
