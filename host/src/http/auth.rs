@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::AppState;
 use super::errors::ApiError;
+use crate::plugins::hex;
 use crate::store::{Store, StoreError, Token};
 
 /// Random bytes of a token: nobody guesses 256 bits.
@@ -54,11 +55,6 @@ fn bearer(value: &str) -> Option<&str> {
 
 fn hash(token: &str) -> String {
     hex(&Sha256::digest(token.as_bytes()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 /// Makes a token and returns its text: the only time that anybody sees it.

@@ -13,6 +13,7 @@ use super::AppState;
 use super::auth::Caller;
 use super::errors::{ApiError, ApiResult};
 use super::router::MAX_JSON;
+use crate::plugins::hex;
 use crate::store::{Reserved, StoredResponse};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -56,7 +57,7 @@ fn request_digest(path: &str, body: &Bytes) -> String {
     hash.update(path.as_bytes());
     hash.update([0]);
     hash.update(body);
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }
 
 /// Stores a success under the key; gives the key back otherwise.

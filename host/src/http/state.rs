@@ -4,31 +4,50 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::errors::ApiError;
+use super::errors::{ApiError, ApiResult};
+use crate::events::Events;
 use crate::jobs::change::Change;
-use crate::store::Store;
+use crate::plugins::{CheckError, Plugins};
+use crate::store::{Store, StoreError};
 
 type Poke = dyn Fn(Change) + Send + Sync;
 
 #[derive(Clone)]
 pub struct AppState {
     pub store: Store,
+    pub plugins: Arc<Plugins>,
+    pub events: Events,
     poke: Arc<Poke>,
 }
 
 impl AppState {
     /// `poke` is told of every change; it must return at once.
-    pub fn new(store: Store, poke: impl Fn(Change) + Send + Sync + 'static) -> Self {
-        Self { store, poke: Arc::new(poke) }
+    pub fn new(store: Store, plugins: Arc<Plugins>, events: Events, poke: impl Fn(Change) + Send + Sync + 'static) -> Self {
+        Self { store, plugins, events, poke: Arc::new(poke) }
     }
 
     pub(super) fn poke(&self, change: Change) {
         (self.poke)(change);
     }
 
-    /// Asks the plugin whether it takes a configuration.
-    pub(super) async fn check_rule(&self, plugin: &str, pinned: Option<&str>, config: &Value) -> Result<(), ApiError> {
-        let _ = (plugin, pinned, config);
-        Ok(())
+    /// Asks the plugin whether it takes a configuration. Problems point into a rule's body.
+    pub(super) async fn check_rule(&self, plugin: &str, pinned: Option<&str>, config: &Value) -> ApiResult<()> {
+        match self.store.plugin(plugin).await {
+            Err(StoreError::NotFound { .. }) => return Err(ApiError::invalid_at("/plugin", format!("there is no plugin {plugin}"))),
+            known => known?,
+        };
+        if let Some(digest) = pinned
+            && !self.store.plugin_versions(plugin).await?.iter().any(|version| version.digest == digest)
+        {
+            return Err(ApiError::invalid_at("/pinned_digest", format!("the plugin {plugin} has no version {digest}")));
+        }
+        match self.plugins.configure(plugin, pinned, config).await {
+            Ok(_) => Ok(()),
+            Err(CheckError::Refused(refused)) => Err(ApiError::invalid_at(format!("/config{}", refused.pointer), refused.message)),
+            Err(CheckError::Failed(failure)) => {
+                Err(ApiError::invalid_at("/config", format!("the plugin fails on this configuration: {failure}")))
+            }
+            Err(CheckError::Unavailable(error)) => Err(ApiError::internal(error)),
+        }
     }
 }
