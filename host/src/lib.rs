@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod domain;
 pub mod events;
+pub mod generate;
 pub mod http;
 pub mod jobs;
 pub mod lake;
