@@ -116,11 +116,11 @@ impl GroupEncoder {
         self.write(name, kind, self.rows, |_| false, none, None)
     }
 
-    /// A column chunk as another file of this module holds it, under a name of its own.
-    pub(super) fn push_raw(&mut self, name: Arc<str>, bytes: &[u8], like: &EncodedColumn) -> Result<(), LakeError> {
+    /// A column chunk as another file of this module holds it.
+    pub(super) fn push_raw(&mut self, bytes: &[u8], column: EncodedColumn) -> Result<(), LakeError> {
         let offset = self.sink.bytes_written() as u64;
-        self.sink.write_all(bytes).map_err(|_| LakeError::batch(&name, "memory"))?;
-        self.columns.push(EncodedColumn { name, offset, ..like.clone() });
+        self.sink.write_all(bytes).map_err(|_| LakeError::batch(&column.name, "it could not be copied"))?;
+        self.columns.push(EncodedColumn { offset, ..column });
         Ok(())
     }
 

@@ -119,6 +119,19 @@ impl PartFile {
         Ok(Self { unfinished, out, written, rows: 0, groups: Vec::new(), names: Vec::new(), known: HashSet::new() })
     }
 
+    /// Columns that the file has even where no row group does.
+    pub(super) fn declare<'a>(&mut self, columns: impl IntoIterator<Item = &'a (&'a str, Kind)>) {
+        for (name, kind) in columns {
+            self.name(&Arc::from(*name), *kind);
+        }
+    }
+
+    fn name(&mut self, name: &Arc<str>, kind: Kind) {
+        if self.known.insert(Arc::clone(name)) {
+            self.names.push((Arc::clone(name), kind));
+        }
+    }
+
     pub(super) fn append(&mut self, group: EncodedGroup) -> Result<(), LakeError> {
         let columns = self.put(group.bytes, group.columns)?;
         self.rows += group.rows as u64;
@@ -130,9 +143,7 @@ impl PartFile {
         self.out.write_all(&bytes).map_err(LakeError::io(self.unfinished.path()))?;
         for column in &mut columns {
             column.offset += self.written;
-            if self.known.insert(Arc::clone(&column.name)) {
-                self.names.push((Arc::clone(&column.name), column.kind));
-            }
+            self.name(&column.name, column.kind);
         }
         self.written += bytes.len() as u64;
         Ok(columns)

@@ -9,25 +9,32 @@
 //! which files count is decided by the store.
 
 mod contents;
+mod csv_text;
 mod decode;
 mod encode;
 mod error;
+mod export;
 mod file;
 mod hybrid;
 mod order;
 mod overlay;
+mod page;
 mod reader;
 mod snapshot;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod zip;
 
 pub use contents::{CurrencyTotal, SubAccount};
 pub use error::LakeError;
+pub use export::{Export, Format, export};
 pub use file::{PartInfo, clean};
 pub use overlay::{OverlayReader, OverlayWriter};
+pub use page::{Cursor, Filter, MAX_PAGE, NotACursor, Page, Test, read_page};
 pub use reader::SnapshotReader;
 pub use snapshot::{SnapshotWriter, WrittenPeriod};
+pub use zip::read_rated;
 
 /// Rows of one row group that are read or written: 16 million, a hundred times what a chunk of a bill holds, so that a corrupt count
 /// cannot ask for all memory.

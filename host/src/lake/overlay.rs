@@ -14,7 +14,7 @@ use super::error::LakeError;
 use super::file::{PartFile, PartInfo, ROW_GAP, sync_dir};
 use super::order::{Disorder, InOrder};
 use super::reader::OpenFile;
-use crate::domain::charge::{APPLIED_RULES, COMMITMENT_OWNER, CUSTOMER_COST, TREATMENT};
+use crate::domain::charge::{APPLIED_RULES, COMMITMENT_OWNER, CUSTOMER_COST, Kind, TREATMENT};
 use crate::domain::columns::{Column, Dictionary, MoneyColumn, TextColumn};
 use crate::domain::money;
 use crate::domain::rated::{GroupRef, RatedGroup};
@@ -23,6 +23,10 @@ use crate::domain::rule::Treatment;
 /// Footer notes: the caller's own, and which row group of the snapshot each row group belongs to.
 const NOTE: &str = "rerate.overlay";
 const GROUPS: &str = "rerate.groups";
+
+/// The columns that every rated row has, besides its position.
+const COLUMNS: [(&str, Kind); 4] =
+    [(CUSTOMER_COST, Kind::Money), (TREATMENT, Kind::Text), (COMMITMENT_OWNER, Kind::Text), (APPLIED_RULES, Kind::Text)];
 
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredGroup {
@@ -52,7 +56,9 @@ impl OverlayWriter {
         if numbers.len() != groups.len() {
             return Err(LakeError::batch("groups", "a row group is announced twice"));
         }
-        let sink = Sink { file: PartFile::create(path)?, groups: Vec::new() };
+        let mut file = PartFile::create(path)?;
+        file.declare([(ROW_GAP, Kind::Time)].iter().chain(&COLUMNS));
+        let sink = Sink { file, groups: Vec::new() };
         Ok(Self { numbers, order: InOrder::new(sink), note: note.to_owned() })
     }
 
@@ -178,7 +184,7 @@ impl OverlayReader {
 
     /// What became of a row group; empty where the tenant has no rows in it.
     pub fn read(&self, group: GroupRef) -> Result<RatedGroup, LakeError> {
-        let Some(number) = self.numbers.get(&group).copied() else { return Ok(RatedGroup::default()) };
+        let Some(number) = self.number(group) else { return Ok(RatedGroup::default()) };
         let mut relabelled = Vec::new();
         for name in &self.groups[number].1 {
             relabelled.push((Arc::clone(name), self.text(number, name)?));
@@ -193,6 +199,25 @@ impl OverlayReader {
         })
     }
 
+    /// The row group of this file that belongs to a row group of the snapshot.
+    pub(super) fn number(&self, group: GroupRef) -> Option<usize> {
+        self.numbers.get(&group).copied()
+    }
+
+    /// Whether the overlay has the column for this row group, rather than the snapshot.
+    pub(super) fn has(&self, number: usize, name: &str) -> bool {
+        COLUMNS.iter().any(|(column, _)| *column == name) || self.groups[number].1.iter().any(|relabelled| &**relabelled == name)
+    }
+
+    /// A column that [`OverlayReader::has`].
+    pub(super) fn column(&self, number: usize, name: &str) -> Result<Column, LakeError> {
+        self.file.read(number, name)?.ok_or_else(|| self.corrupt(format!("no column {name}")))
+    }
+
+    pub(super) fn copy(&self, number: usize, name: &str, encoder: &mut GroupEncoder) -> Result<(), LakeError> {
+        if self.file.copy(number, name, name, encoder)? { Ok(()) } else { Err(self.corrupt(format!("no column {name}"))) }
+    }
+
     fn corrupt(&self, what: impl Into<String>) -> LakeError {
         LakeError::Corrupt { path: self.file.path.clone(), what: what.into() }
     }
@@ -204,7 +229,7 @@ impl OverlayReader {
         }
     }
 
-    fn rows(&self, number: usize) -> Result<Vec<u32>, LakeError> {
+    pub(super) fn rows(&self, number: usize) -> Result<Vec<u32>, LakeError> {
         let Some(Column::Time(gaps)) = self.file.read(number, ROW_GAP)? else { return Err(self.corrupt("no positions")) };
         let mut next = 0_i64;
         let row = |gap: i64| {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 
+use super::encode::{EncodedColumn, GroupEncoder};
 use super::error::LakeError;
 use super::file::NATIVE;
 use super::{MAX_COLUMN_BYTES, MAX_FOOTER_BYTES, MAX_ROWS_PER_GROUP, decode, tags};
@@ -99,6 +100,34 @@ impl OpenFile {
         let (start, bytes) = self.bytes(chunk)?;
         let column = decode::decode(*kind, rows, chunk, start, bytes);
         column.map(Some).map_err(|what| LakeError::Corrupt { path: self.path.clone(), what: format!("{name}, row group {group}: {what}") })
+    }
+
+    /// Puts the column chunk into `encoder` as it is, under the name `name`; false where the file has no such column.
+    pub(super) fn copy(&self, group: usize, source: &str, name: &str, encoder: &mut GroupEncoder) -> Result<bool, LakeError> {
+        let Some((leaf, kind)) = self.columns.get(source) else { return Ok(false) };
+        let chunk = self.metadata.row_group(group).column(*leaf);
+        let corrupt = |what: &str| LakeError::Corrupt { path: self.path.clone(), what: format!("{source}, row group {group}: {what}") };
+        let size = |value: i64| u64::try_from(value).map_err(|_| corrupt("a negative size"));
+        let nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt()).ok_or_else(|| corrupt("no count of nulls"))?;
+        let bounds = chunk.statistics().and_then(|statistics| statistics.min_bytes_opt().zip(statistics.max_bytes_opt()));
+        let bounds = bounds.map(|(least, greatest)| (least.to_vec(), greatest.to_vec()));
+        let dictionary_bytes = chunk.dictionary_page_offset().map_or(0, |offset| chunk.data_page_offset() - offset);
+        let (_, bytes) = self.bytes(chunk)?;
+        encoder.push_raw(
+            &bytes,
+            EncodedColumn {
+                name: name.into(),
+                kind: *kind,
+                offset: 0,
+                bytes: bytes.len() as u64,
+                dictionary_bytes: size(dictionary_bytes)?,
+                uncompressed_bytes: size(chunk.uncompressed_size())?,
+                compression: chunk.compression(),
+                nulls,
+                bounds,
+            },
+        )?;
+        Ok(true)
     }
 
     fn bytes(&self, chunk: &ColumnChunkMetaData) -> Result<(u64, Bytes), LakeError> {
