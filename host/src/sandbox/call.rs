@@ -4,7 +4,7 @@
 
 use rustc_demangle::try_demangle;
 use wasmtime::component::{Instance, InstancePre};
-use wasmtime::{Store, Trap, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, WasmBacktrace};
 
 use super::limits::{Allowance, HANDLES, Limits, Work};
 
@@ -52,6 +52,13 @@ impl RuleFailure {
     }
 }
 
+/// Why there is no instance.
+pub(super) enum NotStarted {
+    /// The pool has no free slot.
+    Full,
+    Failed(RuleFailure),
+}
+
 /// An instance with its store. After a crash it answers nothing more.
 pub(super) struct Session {
     store: Store<Allowance>,
@@ -61,16 +68,21 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Starts an instance; what its start function runs is on the budget of `work`.
-    pub(super) fn start(pre: &InstancePre<Allowance>, limits: &Limits, work: Work) -> Result<Self, RuleFailure> {
+    /// Starts an instance; what its start function runs is on the base budget.
+    pub(super) fn start(pre: &InstancePre<Allowance>, limits: &Limits) -> Result<Self, NotStarted> {
         let mut store = Store::new(pre.engine(), Allowance::new(limits.memory_bytes));
         store.limiter(|allowance| allowance);
         store.set_max_component_handles(HANDLES);
-        let instance = metered(&mut store, limits, "start", work, |store| pre.instantiate(store)).map_err(|failure| match failure {
-            RuleFailure::Trap { message, .. } => RuleFailure::Start(message),
-            other => other,
-        })?;
-        Ok(Self { store, instance, limits: limits.clone(), dead: false })
+        let mut full = false;
+        let started = metered(&mut store, limits, "start", Work::default(), |store| {
+            pre.instantiate(store).inspect_err(|error| full = error.is::<PoolConcurrencyLimitError>())
+        });
+        match started {
+            Ok(instance) => Ok(Self { store, instance, limits: limits.clone(), dead: false }),
+            Err(_) if full => Err(NotStarted::Full),
+            Err(RuleFailure::Trap { message, .. }) => Err(NotStarted::Failed(RuleFailure::Start(message))),
+            Err(failure) => Err(NotStarted::Failed(failure)),
+        }
     }
 
     /// Calls into the instance under a fresh budget.

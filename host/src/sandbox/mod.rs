@@ -14,7 +14,7 @@ mod validate;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
@@ -27,8 +27,9 @@ pub use self::validate::Refusal;
 
 use self::bindings::v1;
 use self::cache::{Artefact, Cache};
-use self::call::Session;
-use self::limits::{Allowance, Work};
+use self::call::{NotStarted, Session};
+use self::engine::Engines;
+use self::limits::Allowance;
 use self::validate::Validated;
 use crate::domain::rule::{
     BillPeriod, Capability, ConfigError, Decision, Earlier, Finding, Line, Manifest, Plan, RuleMoney, RuleText, Total,
@@ -54,7 +55,7 @@ impl Default for SandboxOptions {
 
 /// Loads components. One for the whole process: it holds the pool of instances.
 pub struct Sandbox {
-    engine: Engine,
+    engines: Engines,
     options: SandboxOptions,
     cache: Option<Cache>,
     /// Loaded components by digest, so that two rules of the same component share its code.
@@ -72,12 +73,12 @@ pub enum SandboxError {
 
 impl Sandbox {
     pub fn new(options: SandboxOptions) -> Result<Self, SandboxError> {
-        let engine = engine::runner(&options.limits).map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
+        let engines = engine::runners(&options.limits).map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
         let cache = match &options.cache_dir {
             Some(folder) => Some(Cache::open(folder).map_err(|error| SandboxError::Cache { folder: folder.clone(), error })?),
             None => None,
         };
-        Ok(Self { engine, options, cache, loaded: Mutex::default() })
+        Ok(Self { engines, options, cache, loaded: Mutex::default() })
     }
 
     /// Makes a component ready to run: parses every byte, compiles it or takes the compiled form from the cache, and asks what it is.
@@ -89,7 +90,7 @@ impl Sandbox {
             return Ok(plugin);
         }
         let code = self.code(&digest, &validated)?;
-        let plugin = Arc::new(Plugin::new(&code, digest, validated, &self.options.limits)?);
+        let plugin = Arc::new(self.describe(code, digest, validated)?);
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         loaded.retain(|_, plugin| plugin.strong_count() > 0);
         loaded.insert(plugin.digest.clone(), Arc::downgrade(&plugin));
@@ -97,23 +98,43 @@ impl Sandbox {
     }
 
     fn code(&self, digest: &str, component: &Validated<'_>) -> Result<Component, Refusal> {
-        let kept = self.cache.as_ref().and_then(|cache| cache.get(digest, &self.engine));
-        if let Some(code) = kept.and_then(|artefact| self.link(&artefact).ok()) {
+        let kept = self.cache.as_ref().and_then(|cache| cache.get(digest, &self.engines.first));
+        if let Some(code) = kept.and_then(|artefact| native(&self.engines.first, &artefact).ok()) {
             return Ok(code);
         }
-        let artefact = compile::compile(&self.options.compile, &self.engine, component, &self.options.limits)?;
-        if let Some(Err(error)) = self.cache.as_ref().map(|cache| cache.put(digest, &self.engine, &artefact)) {
+        let artefact = compile::compile(&self.options.compile, &self.engines.first, component, &self.options.limits)?;
+        if let Some(Err(error)) = self.cache.as_ref().map(|cache| cache.put(digest, &self.engines.first, &artefact)) {
             tracing::warn!(%error, "a compiled rule could not be kept; the next start compiles it again");
         }
-        self.link(&artefact).map_err(|error| Refusal::Compile(format!("{error:#}")))
+        native(&self.engines.first, &artefact).map_err(|error| Refusal::Compile(format!("{error:#}")))
     }
 
-    #[allow(unsafe_code)]
-    fn link(&self, artefact: &Artefact) -> wasmtime::Result<Component> {
-        // SAFETY: the bytes are what the compiler wrote: an `Artefact` comes from it directly, or from a file whose HMAC was checked
-        // over these very bytes in memory.
-        unsafe { Component::deserialize(&self.engine, artefact.code()) }
+    /// Finds the exports, compares their types with the contract and asks the component what it is.
+    fn describe(&self, component: Component, digest: String, validated: Validated<'_>) -> Result<Plugin, Refusal> {
+        let contract = |error: wasmtime::Error| Refusal::Contract(format!("{error:#}"));
+        let linked = Linked::new(&component, &validated.capabilities).map_err(contract)?;
+        let code = Code {
+            linked,
+            component,
+            spare_engine: self.engines.spare.clone(),
+            spare: OnceLock::new(),
+            capabilities: validated.capabilities,
+            limits: self.options.limits.clone(),
+        };
+        let (mut session, exports) = code.session().map_err(Refusal::Describe)?;
+        session.look(|store, instance| exports.check_types(store, instance)).map_err(contract)?;
+        let manifest = exports.about(&mut session).map_err(Refusal::Describe)?;
+        drop(session);
+        accept(&manifest)?;
+        Ok(Plugin { digest, size: validated.bytes.len(), manifest, code })
     }
+}
+
+#[allow(unsafe_code)]
+fn native(engine: &Engine, artefact: &Artefact) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes are what the compiler wrote: an `Artefact` comes from it directly, or from a file whose HMAC was checked over
+    // these very bytes in memory.
+    unsafe { Component::deserialize(engine, artefact.code()) }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -129,15 +150,24 @@ pub struct Plugin {
     digest: String,
     size: usize,
     manifest: Manifest,
-    capabilities: Vec<Capability>,
     code: Code,
 }
 
-/// A component's native code with its imports resolved, which there are none of, and its exports found.
+/// A component's native code, ready for instances.
 struct Code {
+    linked: Linked,
+    component: Component,
+    spare_engine: Engine,
+    /// The same code on the spare engine, made when the pool is first found full.
+    spare: OnceLock<Linked>,
+    capabilities: Vec<Capability>,
+    limits: Limits,
+}
+
+/// Native code of one engine with its imports resolved, of which there are none, and its exports found.
+struct Linked {
     pre: InstancePre<Allowance>,
     contract: v1::Contract,
-    limits: Limits,
 }
 
 /// Why a configuration gave no plan.
@@ -151,18 +181,6 @@ pub enum ConfigureError {
 }
 
 impl Plugin {
-    fn new(component: &Component, digest: String, validated: Validated<'_>, limits: &Limits) -> Result<Self, Refusal> {
-        let contract_error = |error: wasmtime::Error| Refusal::Contract(format!("{error:#}"));
-        let pre = Linker::new(component.engine()).instantiate_pre(component).map_err(contract_error)?;
-        let contract = v1::Contract::find(&pre, &validated.capabilities).map_err(contract_error)?;
-        let code = Code { pre, contract, limits: limits.clone() };
-        let mut session = code.session(Work::default()).map_err(Refusal::Describe)?;
-        session.look(|store, instance| code.contract.check_types(store, instance)).map_err(contract_error)?;
-        let manifest = code.contract.about(&mut session).map_err(Refusal::Describe)?;
-        accept(&manifest)?;
-        Ok(Self { digest, size: validated.bytes.len(), manifest, capabilities: validated.capabilities, code })
-    }
-
     /// SHA-256 of the component in hexadecimal: its identity.
     pub fn digest(&self) -> &str {
         &self.digest
@@ -179,37 +197,67 @@ impl Plugin {
 
     /// In the order adjust, charge, check.
     pub fn capabilities(&self) -> &[Capability] {
-        &self.capabilities
+        &self.code.capabilities
     }
 
     /// Checks a configuration (JSON) and says what the rule needs under it.
     pub fn configure(&self, config: &str, period: &BillPeriod) -> Result<Plan, ConfigureError> {
-        let work = Work { bytes: config.len(), ..Work::default() };
-        let answer = self.code.session(work).and_then(|mut session| self.code.contract.configure(&mut session, config, period));
+        let (mut session, exports) = self.code.session().map_err(ConfigureError::Failed)?;
+        let answer = exports.configure(&mut session, config, period);
         answer.map_err(ConfigureError::Failed)?.map_err(ConfigureError::Refused)
     }
 
     /// Opens a rater with its own instance, for one worker of one run.
     pub fn open(&self, config: &str, period: &BillPeriod, totals: &[Total]) -> Result<Rater, RuleFailure> {
-        let mut session = self.code.session(Work::default())?;
-        let rater = self.code.contract.open(&mut session, config, period, totals)?;
+        let (mut session, exports) = self.code.session()?;
+        let rater = exports.open(&mut session, config, period, totals)?;
         Ok(Rater { session, rater })
     }
 
     /// The lines that the rule adds.
     pub fn charge(&self, config: &str, period: &BillPeriod, totals: &[Total], earlier: &[Earlier]) -> Result<Vec<Line>, RuleFailure> {
-        self.code.contract.charge(&mut self.code.session(Work::default())?, config, period, totals, earlier)
+        let (mut session, exports) = self.code.session()?;
+        exports.charge(&mut session, config, period, totals, earlier)
     }
 
     /// What the rule has to say of the outcome.
     pub fn check(&self, config: &str, period: &BillPeriod, totals: &[Total]) -> Result<Vec<Finding>, RuleFailure> {
-        self.code.contract.check(&mut self.code.session(Work::default())?, config, period, totals)
+        let (mut session, exports) = self.code.session()?;
+        exports.check(&mut session, config, period, totals)
     }
 }
 
 impl Code {
-    fn session(&self, work: Work) -> Result<Session, RuleFailure> {
-        Session::start(&self.pre, &self.limits, work)
+    /// A fresh instance, from the pool when it has room.
+    fn session(&self) -> Result<(Session, &v1::Contract), RuleFailure> {
+        match Session::start(&self.linked.pre, &self.limits) {
+            Ok(session) => return Ok((session, &self.linked.contract)),
+            Err(NotStarted::Failed(failure)) => return Err(failure),
+            Err(NotStarted::Full) => {}
+        }
+        let spare = self.spare().map_err(|error| RuleFailure::Start(format!("{error:#}")))?;
+        match Session::start(&spare.pre, &self.limits) {
+            Ok(session) => Ok((session, &spare.contract)),
+            Err(NotStarted::Failed(failure)) => Err(failure),
+            Err(NotStarted::Full) => Err(RuleFailure::Start("no instance is free".to_owned())),
+        }
+    }
+
+    fn spare(&self) -> wasmtime::Result<&Linked> {
+        if let Some(spare) = self.spare.get() {
+            return Ok(spare);
+        }
+        let artefact = Artefact::fresh(self.component.serialize()?);
+        let linked = Linked::new(&native(&self.spare_engine, &artefact)?, &self.capabilities)?;
+        Ok(self.spare.get_or_init(|| linked))
+    }
+}
+
+impl Linked {
+    fn new(component: &Component, capabilities: &[Capability]) -> wasmtime::Result<Self> {
+        let pre = Linker::new(component.engine()).instantiate_pre(component)?;
+        let contract = v1::Contract::find(&pre, capabilities)?;
+        Ok(Self { pre, contract })
     }
 }
 

@@ -179,9 +179,16 @@ fn a_rule_that_loops_over_its_configuration_fails_without_a_plan() {
 }
 
 #[test]
-fn more_raters_than_the_pool_holds_are_refused_and_not_waited_for() {
-    let plugin = sandbox().load(&Guest::adjustment().build()).unwrap();
-    let raters: Vec<_> = (0..9).map(|_| plugin.open("{}", &september(), &[])).collect();
-    assert_eq!(raters.iter().filter(|rater| rater.is_ok()).count(), 8);
-    assert!(matches!(raters.last(), Some(Err(RuleFailure::Start(_)))));
+fn more_raters_than_the_pool_holds_run_beside_it() {
+    // Loops when it is given a dimension.
+    let decide = Guest::decisions("(block (result i32) (if (local.get 2) (then (call $forever))) (i32.const 1))");
+    let guest = Guest::adjustment().decide(&decide).extra("(func $forever (loop $again (br $again)))");
+    let plugin = with_limits(small()).load(&guest.build()).unwrap();
+    let mut raters: Vec<_> = (0..12).map(|_| plugin.open("{}", &september(), &[]).unwrap()).collect();
+    for rater in &mut raters {
+        assert_eq!(rater.decide(&[]).unwrap().len(), 1);
+    }
+    for rater in &mut raters {
+        assert!(matches!(rater.decide(&[text(&["a"], &[0])]), Err(RuleFailure::OutOfFuel { .. })));
+    }
 }

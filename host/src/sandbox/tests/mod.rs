@@ -113,6 +113,16 @@ fn a_checking_rule_reports_and_one_that_only_adjusts_cannot_charge() {
 }
 
 #[test]
+fn a_rule_may_compute_with_wide_arithmetic() {
+    // `decide` answers as many decisions as the high half of 2^40 * 2^25.
+    let count = "(block (result i32)
+        (i64.mul_wide_u (i64.const 0x10000000000) (i64.const 0x2000000))
+        (local.set $wide) (drop) (i32.wrap_i64 (local.get $wide)))";
+    let guest = Guest::adjustment().decide(&format!("(local $wide i64) {}", Guest::decisions(count)));
+    assert_eq!(rater(&guest).decide(&[text(&["a", "b"], &[0, 1])]).unwrap().len(), 2);
+}
+
+#[test]
 fn a_machine_without_room_for_the_pool_runs_rules_all_the_same() {
     // More address space than any machine has: the pool is refused.
     let limits = Limits { instances: 1 << 20, ..Limits::default() };
