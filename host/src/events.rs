@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 
 use crate::domain::period::Period;
+use crate::domain::progress::Progress;
 
 /// Events kept for a slow subscriber. Progress of one job comes a few times a second, so this is minutes.
 const KEPT: usize = 1_024;
@@ -17,6 +18,12 @@ pub struct Position {
     pub done: u64,
     pub total: u64,
     pub rows: u64,
+}
+
+impl Position {
+    pub fn of(progress: &Progress) -> Self {
+        Self { done: progress.done(), total: progress.total(), rows: progress.rows() }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,12 +39,17 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// The charges of a period and currency are being rated for these runs.
+    /// The charges of a period are being rated for these runs.
     Rating {
         runs: Vec<String>,
         period: Period,
-        currency: String,
         position: Position,
+    },
+    /// A tenant holds no charges of a month any more, so nothing is published for it.
+    Withdrawn {
+        tenant: String,
+        period: Period,
+        currency: String,
     },
     /// An integration changed its state: `importing`, `stable` or `error`.
     Integration {
@@ -79,6 +91,7 @@ impl Event {
         match self {
             Self::Run { .. } => "run",
             Self::Rating { .. } => "rating",
+            Self::Withdrawn { .. } => "withdrawn",
             Self::Integration { .. } => "integration",
             Self::Import { .. } => "import",
             Self::Snapshot { .. } => "snapshot",

@@ -22,6 +22,8 @@ pub enum Change {
     },
     /// An integration is new, changed or gone.
     Integrations,
+    /// A failed run is to be tried again.
+    Runs,
     /// Somebody asks to look for new bills.
     Refresh {
         integration_id: String,

@@ -1,5 +1,7 @@
 //! Runs: one rating of a tenant's month in one currency, and which of them is published.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
@@ -242,6 +244,23 @@ impl Store {
         .fetch_optional(&self.write)
         .await?;
         self.changed(failed, id, "fail").await
+    }
+
+    /// Queues a failed run again. Only the newest of its tenant, period and currency: what a newer one did stays.
+    pub async fn run_retry(&self, id: &str) -> Result<Run> {
+        let queued = sqlx::query_as(
+            "UPDATE runs SET state = 'queued', failure = NULL, started_at = NULL, finished_at = NULL, progress_done = 0 \
+             WHERE id = $1 AND state = 'failed' AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.tenant_id = runs.tenant_id \
+             AND n.period = runs.period AND n.currency = runs.currency AND n.id > runs.id) RETURNING *",
+        );
+        let queued = queued.bind(id).fetch_optional(&self.write).await?;
+        self.changed(queued, id, "be tried again").await
+    }
+
+    /// The files of rated charges that runs name.
+    pub async fn overlays_named(&self) -> Result<BTreeSet<String>> {
+        let named: Vec<String> = sqlx::query_scalar("SELECT overlay FROM runs WHERE overlay IS NOT NULL").fetch_all(&self.read).await?;
+        Ok(named.into_iter().collect())
     }
 
     /// Publishes a run that is done already: the same identity came back.

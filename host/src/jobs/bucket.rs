@@ -1,0 +1,250 @@
+//! An S3-compatible bucket as a folder: which objects there are, and copies of those that an import needs.
+//!
+//! The spool repeats the bucket's layout, with an empty file in place of each object that has not been fetched, so that bills are found in
+//! it as in any folder. A broken download goes on where it stopped, as long as the object is still the same one. The bucket is never
+//! written to. Credentials come from the environment (`AWS_ACCESS_KEY_ID`, ...), never from the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use futures::{StreamExt, TryStreamExt};
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
+use sha2::{Digest, Sha256};
+use tokio::io::AsyncWriteExt;
+
+use crate::domain::progress::Progress;
+
+/// Objects under one prefix. A year of hourly refreshes of a large bill is below a hundred thousand.
+const MAX_OBJECTS: usize = 1_000_000;
+
+/// Larger `.json` objects are no manifests.
+const MAX_MANIFEST_BYTES: u64 = 16 << 20;
+
+/// Downloads at a time: enough to fill a fast line, few enough for a small store.
+const DOWNLOADS: usize = 4;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BucketError {
+    #[error("{0:?} is not a bucket; write it as s3://bucket/prefix")]
+    Location(String),
+    #[error("the bucket {location}: {source}")]
+    Store { location: String, source: object_store::Error },
+    #[error("more than {MAX_OBJECTS} objects under {0}; point the integration at the folder of one bill")]
+    TooMany(String),
+    #[error("the object {0} has no safe file name")]
+    Name(String),
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("{key}: the store sent {got} of {expected} bytes")]
+    Short { key: String, got: u64, expected: u64 },
+    #[error("stopped")]
+    Cancelled,
+}
+
+/// Where a bucket is.
+#[derive(Clone, Debug)]
+pub(super) struct BucketLocation {
+    /// `s3://bucket/prefix`.
+    pub url: String,
+    /// For stores other than AWS: `http://127.0.0.1:9000`.
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+}
+
+pub(super) struct Bucket {
+    store: AmazonS3,
+    prefix: object_store::path::Path,
+    url: String,
+}
+
+impl Bucket {
+    pub(super) fn open(location: &BucketLocation) -> Result<Self, BucketError> {
+        let bad = || BucketError::Location(location.url.clone());
+        let (bucket, prefix) = location.url.strip_prefix("s3://").map(|rest| rest.split_once('/').unwrap_or((rest, ""))).ok_or_else(bad)?;
+        if bucket.is_empty() {
+            return Err(bad());
+        }
+        let prefix = object_store::path::Path::parse(prefix.trim_end_matches('/')).map_err(|_| bad())?;
+        let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+        if let Some(endpoint) = &location.endpoint {
+            builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
+        }
+        if let Some(region) = &location.region {
+            builder = builder.with_region(region);
+        }
+        let store = builder.build().map_err(|source| BucketError::Store { location: location.url.clone(), source })?;
+        Ok(Self { store, prefix, url: location.url.clone() })
+    }
+
+    fn failed(&self) -> impl Fn(object_store::Error) -> BucketError {
+        |source| BucketError::Store { location: self.url.clone(), source }
+    }
+
+    /// All objects under the prefix, by their path below it.
+    pub(super) async fn list(&self) -> Result<BTreeMap<PathBuf, ObjectMeta>, BucketError> {
+        let prefix = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
+        let mut objects = BTreeMap::new();
+        let mut listing = self.store.list(prefix);
+        while let Some(object) = listing.try_next().await.map_err(self.failed())? {
+            if objects.len() == MAX_OBJECTS {
+                return Err(BucketError::TooMany(self.url.clone()));
+            }
+            objects.insert(self.relative(&object)?, object);
+        }
+        Ok(objects)
+    }
+
+    /// The object's path below the prefix. An object store's path has no `..` and no empty segment; backslashes are refused here.
+    fn relative(&self, object: &ObjectMeta) -> Result<PathBuf, BucketError> {
+        let key = object.location.as_ref();
+        let below = key.strip_prefix(self.prefix.as_ref()).unwrap_or(key).trim_start_matches('/');
+        let name = if below.is_empty() { object.location.filename().unwrap_or_default() } else { below };
+        let safe = !name.is_empty() && name.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']));
+        if safe { Ok(PathBuf::from(name)) } else { Err(BucketError::Name(key.to_owned())) }
+    }
+
+    /// Makes `spool` look like the bucket: manifests whole, everything else as an empty file until [`Bucket::fetch`] asks for it. What the
+    /// bucket no longer has is removed.
+    pub(super) async fn mirror(
+        &self,
+        spool: &Path,
+        objects: &BTreeMap<PathBuf, ObjectMeta>,
+        progress: &Progress,
+    ) -> Result<(), BucketError> {
+        let listed = objects.iter().map(|(name, object)| (spool.join(name), object));
+        let listed: BTreeSet<PathBuf> = listed.flat_map(|(path, object)| [part_path(&path, object), path]).collect();
+        remove_unlisted(spool, &listed).map_err(|source| BucketError::File { path: spool.to_path_buf(), source })?;
+        let mut manifests = Vec::new();
+        for (name, object) in objects {
+            if name.extension().is_some_and(|e| e == "json") && object.size <= MAX_MANIFEST_BYTES {
+                manifests.push((name, object));
+            } else {
+                let path = spool.join(name);
+                if !path.exists() {
+                    placeholder(&path).map_err(|source| BucketError::File { path, source })?;
+                }
+            }
+        }
+        self.fetch(spool, manifests, progress).await
+    }
+
+    /// Downloads these objects into the spool, unless it has them.
+    pub(super) async fn fetch<'a>(
+        &self,
+        spool: &Path,
+        objects: impl IntoIterator<Item = (&'a PathBuf, &'a ObjectMeta)>,
+        progress: &Progress,
+    ) -> Result<(), BucketError> {
+        let downloads: Vec<_> = objects.into_iter().map(|(name, object)| self.download(spool.join(name), object, progress)).collect();
+        futures::stream::iter(downloads).buffer_unordered(DOWNLOADS).try_collect::<()>().await
+    }
+
+    async fn download(&self, path: PathBuf, object: &ObjectMeta, progress: &Progress) -> Result<(), BucketError> {
+        let file_failed = |source| BucketError::File { path: path.clone(), source };
+        let part = part_path(&path, object);
+        if tokio::fs::metadata(&path).await.is_ok_and(|m| m.len() == object.size) && is_current(&path, object) {
+            return Ok(());
+        }
+        if let Some(folder) = path.parent() {
+            tokio::fs::create_dir_all(folder).await.map_err(file_failed)?;
+        }
+        let have = tokio::fs::metadata(&part).await.map_or(0, |m| m.len()).min(object.size);
+        let mut got = have;
+        let mut file = tokio::fs::OpenOptions::new().create(true).append(true).open(&part).await.map_err(file_failed)?;
+        if have < object.size {
+            let range = (have > 0).then_some(GetRange::Offset(have));
+            let options = GetOptions { if_match: object.e_tag.clone(), range, ..GetOptions::default() };
+            let mut chunks = self.store.get_opts(&object.location, options).await.map_err(self.failed())?.into_stream();
+            while let Some(chunk) = chunks.try_next().await.map_err(self.failed())? {
+                if progress.is_cancelled() {
+                    file.flush().await.map_err(file_failed)?;
+                    return Err(BucketError::Cancelled);
+                }
+                file.write_all(&chunk).await.map_err(file_failed)?;
+                got += chunk.len() as u64;
+            }
+        }
+        file.flush().await.map_err(file_failed)?;
+        file.sync_all().await.map_err(file_failed)?;
+        if got != object.size {
+            let _ = tokio::fs::remove_file(&part).await;
+            return Err(BucketError::Short { key: object.location.to_string(), got, expected: object.size });
+        }
+        drop(file);
+        tokio::fs::rename(&part, &path).await.map_err(file_failed)?;
+        set_modified(&path, object).map_err(file_failed)
+    }
+}
+
+/// What tells one content of an object from another: its tag, size and time.
+fn tag_of(object: &ObjectMeta) -> String {
+    format!("{} {} {}", object.e_tag.as_deref().unwrap_or_default(), object.size, object.last_modified.timestamp_millis())
+}
+
+/// The identity of a bill's objects without downloading them.
+pub(super) fn digest_of<'a>(objects: impl IntoIterator<Item = (&'a PathBuf, &'a ObjectMeta)>) -> String {
+    let mut hash = Sha256::new();
+    for (name, object) in objects {
+        hash.update(format!("{}\n{}\n{}\n", name.display(), object.e_tag.as_deref().unwrap_or_default(), object.size));
+        if object.e_tag.is_none() {
+            hash.update(format!("{}\n", object.last_modified.timestamp_millis()));
+        }
+    }
+    crate::plugins::hex(&hash.finalize())
+}
+
+/// Carries the object's tag in its name, so that a part of another content is never continued.
+fn part_path(path: &Path, object: &ObjectMeta) -> PathBuf {
+    let tag = crate::plugins::hex(&Sha256::digest(tag_of(object)));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.part", &tag[..16]))
+}
+
+/// A finished download has the object's time of change.
+fn is_current(path: &Path, object: &ObjectMeta) -> bool {
+    let modified = std::fs::metadata(path).and_then(|m| m.modified()).ok();
+    modified == modified_of(object)
+}
+
+fn modified_of(object: &ObjectMeta) -> Option<std::time::SystemTime> {
+    let millis = u64::try_from(object.last_modified.timestamp_millis()).ok()?;
+    Some(std::time::UNIX_EPOCH + std::time::Duration::from_millis(millis))
+}
+
+fn set_modified(path: &Path, object: &ObjectMeta) -> io::Result<()> {
+    match modified_of(object) {
+        Some(time) => std::fs::File::options().append(true).open(path)?.set_modified(time),
+        None => Ok(()),
+    }
+}
+
+fn placeholder(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::File::create(path).map(drop)
+}
+
+/// Gives back the space of an imported object; its name stays.
+pub(super) fn release(path: &Path) -> io::Result<()> {
+    std::fs::File::create(path).map(drop)
+}
+
+fn remove_unlisted(folder: &Path, listed: &BTreeSet<PathBuf>) -> io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            remove_unlisted(&path, listed)?;
+        } else if !listed.contains(&path) {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}

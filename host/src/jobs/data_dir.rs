@@ -1,0 +1,116 @@
+//! The data folder: what lies where, and the lock that keeps a second daemon out.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    #[error("another rerate is using {}", .0.display())]
+    InUse(PathBuf),
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+/// An opened data folder. Its lock lasts as long as this value, and ends with the process however that ends.
+#[derive(Debug)]
+pub struct DataDir {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the folder if there is none; only its owner may look into it.
+    pub fn open(root: &Path) -> Result<Self, DataDirError> {
+        let io_at = |path: &Path| {
+            let path = path.to_path_buf();
+            move |source| DataDirError::Io { path, source }
+        };
+        if !root.exists() {
+            fs::create_dir_all(root).map_err(io_at(root))?;
+            private(root).map_err(io_at(root))?;
+        }
+        let root = fs::canonicalize(root).map_err(io_at(root))?;
+        let lock_path = root.join("rerate.lock");
+        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(io_at(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse(root)),
+            Err(TryLockError::Error(source)) => return Err(DataDirError::Io { path: lock_path, source }),
+        }
+        let opened = Self { root, _lock: lock };
+        for folder in [opened.lake(), opened.overlays(), opened.spool(), opened.exports(), opened.plugins(), opened.components()] {
+            fs::create_dir_all(&folder).map_err(io_at(&folder))?;
+        }
+        Ok(opened)
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.root.join("rerate.db")
+    }
+
+    /// Snapshots: one folder an import.
+    pub fn lake(&self) -> PathBuf {
+        self.root.join("lake")
+    }
+
+    /// Rated files, below the lake.
+    pub fn overlays(&self) -> PathBuf {
+        self.lake().join("rated")
+    }
+
+    /// Copies of bucket objects that are being imported.
+    pub fn spool(&self) -> PathBuf {
+        self.root.join("spool")
+    }
+
+    /// Files that are being handed out.
+    pub fn exports(&self) -> PathBuf {
+        self.root.join("exports")
+    }
+
+    /// The watched folder: whoever may write here may deploy.
+    pub fn plugins(&self) -> PathBuf {
+        self.root.join("plugins")
+    }
+
+    /// Deployed components by digest.
+    pub fn components(&self) -> PathBuf {
+        self.root.join("plugins-store")
+    }
+
+    /// Compiled components. Native code: the sandbox checks it before it loads it.
+    pub fn compiled(&self) -> PathBuf {
+        self.root.join("plugins-compiled")
+    }
+}
+
+#[cfg(unix)]
+fn private(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn private(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_daemon_is_kept_out_until_the_first_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = DataDir::open(folder.path()).unwrap();
+        let refused = DataDir::open(folder.path()).unwrap_err();
+        assert!(matches!(refused, DataDirError::InUse(_)), "{refused}");
+        drop(first);
+        DataDir::open(folder.path()).unwrap();
+    }
+}

@@ -1,0 +1,318 @@
+//! The reconciler: compares what should be published with what is, and does the difference.
+//!
+//! One task decides. It reads the store, plans, queues, and starts at most one rating at a time, which uses every core; whatever happens
+//! only wakes it. It keeps nothing between two looks but the rating that is under way, so that it may be stopped and started anywhere.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::importing::stopped;
+use super::plan::{Facts, Key, Plan, SumOutOfRange, Wanted, plan};
+use super::work::{self, Batch, Job};
+use super::{Inner, lock};
+use crate::domain::period::Period;
+use crate::domain::progress::Progress;
+use crate::domain::rule::{BillPeriod, Capability};
+use crate::events::{Event, Position};
+use crate::store::{ChainEntry, ChainLink, FoundRun, NewRun, Run, RunState, StoreError};
+
+/// After an error of the store: long enough not to fill the log, short enough to go on by itself.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// How often progress is told: it looks fluent and costs nothing.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
+/// Answers about rules' history that are remembered. One is a few hundred bytes.
+const MAX_KNOWN: usize = 50_000;
+
+/// A rating under way.
+pub(super) struct Rating {
+    pub(super) period: Period,
+    /// Run to identity.
+    pub(super) runs: BTreeMap<String, String>,
+    pub(super) progress: Arc<Progress>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReconcileError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Sum(#[from] SumOutOfRange),
+}
+
+/// Runs until the daemon stops.
+pub(super) async fn run(inner: Arc<Inner>) {
+    let mut stop = inner.stop.subscribe();
+    loop {
+        let pause = match reconcile(&inner).await {
+            Ok(()) => None,
+            Err(error) => {
+                tracing::error!(error = %Causes(&error), "what should be published cannot be worked out");
+                Some(RETRY)
+            }
+        };
+        tokio::select! {
+            () = inner.wake.woken() => {}
+            () = sleep_or_never(pause) => {}
+            () = stopped(&mut stop) => return,
+        }
+    }
+}
+
+async fn sleep_or_never(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// An error with what is behind it, for the log.
+pub(super) struct Causes<'a>(pub(super) &'a (dyn std::error::Error + 'static));
+
+impl std::fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// Looks once. What it starts goes on behind it.
+pub(super) async fn reconcile(inner: &Arc<Inner>) -> Result<(), ReconcileError> {
+    let seen = inner.wake.count();
+    let facts = Arc::new(Facts::read(&inner.store).await?);
+    let (looking, same) = (Arc::clone(inner), Arc::clone(&facts));
+    let planned = tokio::task::spawn_blocking(move || plan(&same, &|link, bill| looking.asks_history(link, bill))).await;
+    let planned = match planned {
+        Ok(planned) => Arc::new(planned?),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    withdraw_unwanted(inner, &facts, &planned).await?;
+    let mut open = settle(inner, &facts, &planned).await?;
+    put_splits(inner, &facts, &planned, &open).await?;
+    cancel_outdated(inner, &planned);
+    if open.is_empty() {
+        inner.settled.send_replace(seen);
+    }
+    open.retain(|_, run| run.state == RunState::Queued);
+    start_next(inner, &planned, open).await
+}
+
+/// A tenant that holds nothing in a month any more has no bill there.
+async fn withdraw_unwanted(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<(), StoreError> {
+    let known: BTreeSet<Key> = facts.published.iter().chain(&facts.pending).map(Key::of).collect();
+    for key in known.into_iter().filter(|key| !plan.wanted.contains_key(key)) {
+        inner.store.run_withdraw(&key.tenant, key.period, &key.currency).await?;
+        inner.events.send(Event::Withdrawn { tenant: key.tenant, period: key.period, currency: key.currency });
+    }
+    Ok(())
+}
+
+/// Brings every wanted month one step on; gives the runs that are queued or running for it.
+async fn settle(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<BTreeMap<Key, Run>, StoreError> {
+    let published: BTreeMap<Key, &Run> = facts.published.iter().map(|run| (Key::of(run), run)).collect();
+    let pending: BTreeMap<Key, &Run> = facts.pending.iter().map(|run| (Key::of(run), run)).collect();
+    let mut open = BTreeMap::new();
+    let mut unsettled: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for (key, wanted) in &plan.wanted {
+        let chained = (key.tenant.as_str(), key.currency.as_str());
+        let (published, pending) = (published.get(key).copied(), pending.get(key).copied());
+        if published.is_some_and(|run| run.identity == wanted.identity) {
+            if pending.is_some() {
+                inner.republish(published).await?;
+            }
+            continue;
+        }
+        // Keys are in the order of periods: an earlier month of this tenant will change what a rule with history is told.
+        if wanted.has_history && unsettled.contains(&chained) {
+            continue;
+        }
+        if let Some(run) = want(inner, key, wanted, pending, plan).await? {
+            unsettled.insert(chained);
+            open.insert(key.clone(), run);
+        }
+    }
+    Ok(open)
+}
+
+/// The run that will make this month what it should be; none if it failed already or could be published at once.
+async fn want(inner: &Inner, key: &Key, wanted: &Wanted, pending: Option<&Run>, plan: &Plan) -> Result<Option<Run>, StoreError> {
+    if let Some(run) = pending.filter(|run| run.identity == wanted.identity) {
+        return Ok(Some(run.clone()));
+    }
+    match inner.store.run_find(&key.tenant, key.period, &key.currency, &wanted.identity).await? {
+        Some(FoundRun::Done(run)) if inner.has_overlay(&run) => {
+            inner.republish(Some(&run)).await?;
+            return Ok(None);
+        }
+        Some(FoundRun::Pending(run)) => return Ok(Some(run)),
+        _ => {}
+    }
+    if pending.is_none() {
+        let latest = inner.store.run_latest(&key.tenant, key.period, &key.currency).await?;
+        if latest.is_some_and(|run| run.state == RunState::Failed && run.identity == wanted.identity) {
+            return Ok(None);
+        }
+    }
+    let run = inner.store.run_enqueue(&new_run(key, wanted, plan)).await?;
+    if let Some(overtaken) = pending {
+        inner.tell_run(overtaken, RunState::Superseded, None);
+    }
+    inner.tell_run(&run, RunState::Queued, None);
+    Ok(Some(run))
+}
+
+fn new_run(key: &Key, wanted: &Wanted, plan: &Plan) -> NewRun {
+    let snapshots = plan.months.get(&key.period).map(|month| month.sources.iter().map(|s| s.snapshot.id.clone()).collect());
+    NewRun {
+        tenant_id: key.tenant.clone(),
+        period: key.period,
+        currency: key.currency.clone(),
+        identity: wanted.identity.clone(),
+        chain: wanted.chain.iter().map(entry_of).collect(),
+        snapshots: snapshots.unwrap_or_default(),
+    }
+}
+
+fn entry_of(link: &ChainLink) -> ChainEntry {
+    ChainEntry {
+        rule_id: link.rule_id.clone(),
+        title: link.title.clone(),
+        plugin: link.plugin.clone(),
+        digest: link.digest.clone(),
+        config: link.config.clone(),
+    }
+}
+
+/// Stores how a month divides where no rating is about to do it: with its runs, the split is published by their transaction.
+async fn put_splits(inner: &Inner, facts: &Facts, plan: &Plan, open: &BTreeMap<Key, Run>) -> Result<(), StoreError> {
+    let busy: BTreeSet<Period> = open.keys().map(|key| key.period).collect();
+    let stored: BTreeMap<_, _> = facts.splits.iter().map(|split| ((split.period, split.currency.as_str()), split)).collect();
+    let mut current = BTreeSet::new();
+    for split in plan.months.values().flat_map(|month| month.splits.values()) {
+        let key = (split.period, split.currency.as_str());
+        current.insert(key);
+        if !busy.contains(&split.period) && stored.get(&key).is_none_or(|known| *known != split) {
+            inner.store.split_put(split).await?;
+        }
+    }
+    for (period, currency) in stored.into_keys().filter(|key| !current.contains(key)) {
+        inner.store.split_delete(period, currency).await?;
+    }
+    Ok(())
+}
+
+/// Stops a rating of which no result is wanted any more. One that is still wanted by a single tenant goes on.
+fn cancel_outdated(inner: &Inner, plan: &Plan) {
+    let wanted: BTreeSet<&str> = plan.wanted.values().map(|wanted| wanted.identity.as_str()).collect();
+    if let Some(rating) = lock(&inner.rating).as_ref()
+        && !rating.runs.values().any(|identity| wanted.contains(identity.as_str()))
+    {
+        rating.progress.cancel();
+    }
+}
+
+/// Starts the earliest month that has queued runs, unless something is being rated.
+async fn start_next(inner: &Arc<Inner>, plan: &Arc<Plan>, queued: BTreeMap<Key, Run>) -> Result<(), ReconcileError> {
+    if lock(&inner.rating).is_some() {
+        return Ok(());
+    }
+    let Some(period) = queued.keys().next().map(|key| key.period) else { return Ok(()) };
+    let mut jobs = Vec::new();
+    for (key, run) in queued.into_iter().filter(|(key, _)| key.period == period) {
+        let Some(wanted) = plan.wanted.get(&key).filter(|wanted| wanted.identity == run.identity) else { continue };
+        match inner.store.run_start(&run.id).await {
+            Ok(run) => {
+                inner.tell_run(&run, RunState::Running, None);
+                jobs.push(Job { key, wanted: wanted.clone(), run });
+            }
+            Err(StoreError::Conflict(_) | StoreError::NotFound { .. }) => inner.wake.now(),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let progress = Arc::new(Progress::new());
+    let runs = jobs.iter().map(|job| (job.run.id.clone(), job.run.identity.clone())).collect();
+    *lock(&inner.rating) = Some(Rating { period, runs, progress: Arc::clone(&progress) });
+    let batch = Batch { period, jobs, plan: Arc::clone(plan), progress };
+    let inner = Arc::clone(inner);
+    tokio::spawn(async move {
+        let telling = tokio::spawn(tell_progress(Arc::clone(&inner)));
+        work::rate(&inner, batch).await;
+        *lock(&inner.rating) = None;
+        telling.abort();
+        inner.wake.now();
+    });
+    Ok(())
+}
+
+async fn tell_progress(inner: Arc<Inner>) {
+    loop {
+        tokio::time::sleep(PROGRESS_EVERY).await;
+        let told = lock(&inner.rating).as_ref().map(|rating| Event::Rating {
+            runs: rating.runs.keys().cloned().collect(),
+            period: rating.period,
+            position: Position::of(&rating.progress),
+        });
+        match told {
+            Some(event) => inner.events.send(event),
+            None => return,
+        }
+    }
+}
+
+/// What is known of rules' plans: whether one wants to know what it charged before.
+#[derive(Default)]
+pub(super) struct KnownHistory(Mutex<HashMap<(String, String, BillPeriod), bool>>);
+
+impl Inner {
+    /// Blocking: may load the component. A rule that cannot be asked wants nothing; its run will fail and say why.
+    fn asks_history(&self, link: &ChainLink, bill: &BillPeriod) -> bool {
+        let key = (link.digest.clone(), link.config.to_string(), bill.clone());
+        let mut known = self.known_history.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(asks) = known.get(&key) {
+            return *asks;
+        }
+        let Ok(plugin) = self.plugins.load_stored(&link.digest) else { return false };
+        let charges = plugin.capabilities().contains(&Capability::Charge);
+        let asks = charges && plugin.configure(&key.1, bill).is_ok_and(|plan| plan.history);
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        known.insert(key, asks);
+        asks
+    }
+
+    async fn republish(&self, run: Option<&Run>) -> Result<(), StoreError> {
+        if let Some(run) = run {
+            self.store.run_publish(&run.id).await?;
+            self.tell_run(run, RunState::Done, None);
+            self.wake.now(); // what rules with history are told may have changed
+        }
+        Ok(())
+    }
+
+    /// Whether a done run's files are still there.
+    fn has_overlay(&self, run: &Run) -> bool {
+        run.overlay.as_ref().is_some_and(|name| self.data.lake().join(name).is_file())
+    }
+
+    pub(super) fn tell_run(&self, run: &Run, state: RunState, reason: Option<String>) {
+        self.events.send(Event::Run {
+            id: run.id.clone(),
+            tenant: run.tenant_id.clone(),
+            period: run.period,
+            currency: run.currency.clone(),
+            state: state.name().to_owned(),
+            reason,
+        });
+    }
+}

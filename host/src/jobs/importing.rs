@@ -1,0 +1,360 @@
+//! Imports: looks through the integrations that are due, one after the other, and publishes what is new.
+//!
+//! A bill whose bytes are published already is skipped, so looking again costs a listing and a hash. A bill that fails leaves the
+//! snapshots before it published; the other bills of the integration still come in. Which integrations are due is only remembered in
+//! memory: at a start all of them are.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::ObjectMeta;
+use tokio::sync::watch;
+
+use super::bucket::{self, Bucket, BucketError, BucketLocation};
+use super::engine::Causes;
+use super::ingest::{IngestError, Ingested, ingest};
+use super::{Inner, lock};
+use crate::bills::{Bill, BillError, discover};
+use crate::domain::money::Amount;
+use crate::domain::progress::Progress;
+use crate::events::{Event, Position};
+use crate::lake::{LakeError, SnapshotReader, WrittenPeriod};
+use crate::store::{
+    CurrencyTotal, Integration, IntegrationKind, IntegrationStatus, PageRequest, Part, PeriodContent, StoreError, SubaccountContent,
+};
+
+/// How often an import's progress is told.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
+/// Bills named in one error text.
+const NAMED_BILLS: usize = 5;
+
+#[derive(Debug, thiserror::Error)]
+enum ImportError {
+    #[error(transparent)]
+    Bill(Box<BillError>),
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    #[error(transparent)]
+    Ingest(Box<IngestError>),
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{}", .0.join("; "))]
+    Bills(Vec<String>),
+    #[error("a billed amount of one account passes 38 digits")]
+    SumOutOfRange,
+    #[error("the import stopped on a defect in rerate; the log says where")]
+    Panicked,
+}
+
+impl From<BillError> for ImportError {
+    fn from(error: BillError) -> Self {
+        Self::Bill(Box::new(error))
+    }
+}
+
+impl From<IngestError> for ImportError {
+    fn from(error: IngestError) -> Self {
+        Self::Ingest(Box::new(error))
+    }
+}
+
+/// Runs until the daemon stops.
+pub(super) async fn run(inner: Arc<Inner>) {
+    let mut stop = inner.stop.subscribe();
+    loop {
+        if begin_look(&inner) {
+            mark(&inner, |integration| integration.last_refresh_at.is_none_or(|at| at < integration.updated_at)).await;
+            inner.import_ended();
+        }
+        while let Some(id) = next_due(&inner) {
+            if *stop.borrow() {
+                return;
+            }
+            refresh(&inner, &id).await;
+            inner.import_ended();
+        }
+        tokio::select! {
+            () = inner.import_wake.notified() => {}
+            () = tokio::time::sleep(inner.options.refresh_every) => mark_all(&inner).await,
+            () = stopped(&mut stop) => return,
+        }
+    }
+}
+
+/// Waits for the daemon's stop; the end of the daemon is one too.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stopping| *stopping).await;
+}
+
+/// Makes every integration due.
+pub(super) async fn mark_all(inner: &Inner) {
+    mark(inner, |_| true).await;
+}
+
+/// Makes those integrations due.
+async fn mark(inner: &Inner, which: impl Fn(&Integration) -> bool) {
+    let mut page = PageRequest::largest();
+    loop {
+        match inner.store.integrations(&page).await {
+            Ok(found) => {
+                lock(&inner.imports).due.extend(found.items.into_iter().filter(&which).map(|integration| integration.id));
+                match found.next {
+                    Some(next) => page = PageRequest::new(Some(crate::store::MAX_PAGE), Some(next)),
+                    None => return,
+                }
+            }
+            Err(error) => return tracing::error!(error = %Causes(&error), "the integrations cannot be listed"),
+        }
+    }
+}
+
+/// Whether integrations may be new or changed; finding out counts as importing, so that nobody takes the daemon for idle meanwhile.
+fn begin_look(inner: &Inner) -> bool {
+    let mut imports = lock(&inner.imports);
+    let look = std::mem::take(&mut imports.look);
+    if look {
+        imports.current = Some(String::new());
+    }
+    look
+}
+
+fn next_due(inner: &Inner) -> Option<String> {
+    let mut imports = lock(&inner.imports);
+    let id = imports.due.pop_first();
+    imports.current.clone_from(&id);
+    id
+}
+
+/// Looks through one integration and says how it went.
+async fn refresh(inner: &Arc<Inner>, id: &str) {
+    let integration = match inner.store.integration(id).await {
+        Ok(integration) => integration,
+        Err(StoreError::NotFound { .. }) => return,
+        Err(error) => return tracing::error!(integration = id, error = %Causes(&error), "an integration cannot be read"),
+    };
+    set_status(inner, id, IntegrationStatus::Importing, None).await;
+    let outcome = match integration.kind {
+        IntegrationKind::Folder => refresh_folder(inner, &integration).await,
+        IntegrationKind::S3 => refresh_bucket(inner, &integration).await,
+    };
+    match outcome {
+        Ok(()) => set_status(inner, id, IntegrationStatus::Stable, None).await,
+        Err(error) => {
+            let reason = Causes(&error).to_string();
+            tracing::warn!(integration = id, name = integration.name, reason, "import failed; what was published stays");
+            set_status(inner, id, IntegrationStatus::Error, Some(&reason)).await;
+        }
+    }
+}
+
+async fn set_status(inner: &Inner, id: &str, status: IntegrationStatus, reason: Option<&str>) {
+    match inner.store.integration_set_status(id, status, reason).await {
+        Ok(_) => {
+            let reason = reason.map(str::to_owned);
+            inner.events.send(Event::Integration { id: id.to_owned(), state: status.name().to_owned(), reason });
+        }
+        Err(StoreError::NotFound { .. }) => {} // deleted meanwhile
+        Err(error) => tracing::error!(integration = id, error = %Causes(&error), "an integration's state cannot be noted"),
+    }
+}
+
+async fn refresh_folder(inner: &Arc<Inner>, integration: &Integration) -> Result<(), ImportError> {
+    let path = PathBuf::from(&integration.location);
+    let bills = blocking(move || discover(&path).map_err(ImportError::from)).await?;
+    let mut failed = Vec::new();
+    for bill in bills {
+        let hashed = bill.clone();
+        let outcome = match blocking(move || hashed.digest().map_err(ImportError::from)).await {
+            Ok(digest) => import_bill(inner, integration, &bill, &digest, None).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            failed.push(error);
+        }
+    }
+    all_well(failed)
+}
+
+/// What makes a bucket a folder.
+struct Remote {
+    bucket: Bucket,
+    spool: PathBuf,
+    objects: BTreeMap<PathBuf, ObjectMeta>,
+}
+
+async fn refresh_bucket(inner: &Arc<Inner>, integration: &Integration) -> Result<(), ImportError> {
+    let location =
+        BucketLocation { url: integration.location.clone(), endpoint: integration.endpoint.clone(), region: integration.region.clone() };
+    let bucket = Bucket::open(&location)?;
+    let remote = Remote { objects: bucket.list().await?, bucket, spool: inner.data.spool().join(&integration.id) };
+    remote.bucket.mirror(&remote.spool, &remote.objects, &Progress::new()).await?;
+    let path = remote.spool.clone();
+    let bills = blocking(move || discover(&path).map_err(ImportError::from)).await?;
+    let mut failed = Vec::new();
+    for bill in bills {
+        let digest = bucket::digest_of(remote.objects_of(&bill));
+        if let Err(error) = import_bill(inner, integration, &bill, &digest, Some(&remote)).await {
+            failed.push(error);
+        }
+    }
+    all_well(failed)
+}
+
+impl Remote {
+    fn objects_of<'a>(&'a self, bill: &'a Bill) -> impl Iterator<Item = (&'a PathBuf, &'a ObjectMeta)> {
+        bill.files.iter().filter_map(|path| self.objects.get_key_value(path.strip_prefix(&self.spool).ok()?))
+    }
+}
+
+fn all_well(mut failed: Vec<ImportError>) -> Result<(), ImportError> {
+    match failed.len() {
+        0 => Ok(()),
+        1 => Err(failed.remove(0)),
+        more => {
+            let mut reasons: Vec<String> = failed.iter().take(NAMED_BILLS).map(|error| Causes(error).to_string()).collect();
+            if more > NAMED_BILLS {
+                reasons.push(format!("and {} more bills", more - NAMED_BILLS));
+            }
+            Err(ImportError::Bills(reasons))
+        }
+    }
+}
+
+/// Imports one bill, unless its bytes are published already.
+async fn import_bill(
+    inner: &Arc<Inner>,
+    integration: &Integration,
+    bill: &Bill,
+    digest: &str,
+    remote: Option<&Remote>,
+) -> Result<(), ImportError> {
+    if !inner.store.snapshots_of_source(&integration.id, digest).await?.is_empty() {
+        return Ok(());
+    }
+    let progress = Arc::new(Progress::new());
+    lock(&inner.imports).progress = Some(Arc::clone(&progress));
+    let telling = tokio::spawn(tell_progress(Arc::clone(inner), integration.id.clone(), Arc::clone(&progress)));
+    let outcome = read_and_publish(inner, integration, bill, digest, remote, &progress).await;
+    telling.abort();
+    lock(&inner.imports).progress = None;
+    if let (Some(remote), Ok(())) = (remote, &outcome) {
+        for path in bill.files.iter().filter(|path| path.starts_with(&remote.spool)) {
+            bucket::release(path).map_err(|source| BucketError::File { path: path.clone(), source })?;
+        }
+    }
+    outcome
+}
+
+async fn read_and_publish(
+    inner: &Arc<Inner>,
+    integration: &Integration,
+    bill: &Bill,
+    digest: &str,
+    remote: Option<&Remote>,
+    progress: &Arc<Progress>,
+) -> Result<(), ImportError> {
+    if let Some(remote) = remote {
+        remote.bucket.fetch(&remote.spool, remote.objects_of(bill), progress).await?;
+    }
+    let manifest = bill.manifest.as_ref().map(|manifest| manifest.id.as_str());
+    let import = inner.store.import_begin(&integration.id, digest, manifest).await?;
+    let folder = inner.data.lake().join(&import.id);
+    let published = async {
+        let (bill, dir, workers, progress) = (bill.clone(), folder.clone(), inner.options.workers, Arc::clone(progress));
+        let contents = blocking(move || {
+            let ingested = ingest(&bill, &dir, workers, &progress)?;
+            contents_of(&dir, ingested)
+        });
+        Ok::<_, ImportError>(inner.store.import_publish(&import.id, &contents.await?).await?)
+    };
+    match published.await {
+        Ok(snapshots) => {
+            for snapshot in snapshots {
+                let (integration, period, rows) = (snapshot.integration_id, snapshot.period, snapshot.charges);
+                inner.events.send(Event::Snapshot { integration, period, rows });
+            }
+            inner.wake.now();
+            Ok(())
+        }
+        Err(error) => {
+            inner.store.import_discard(&import.id).await?;
+            let _ = std::fs::remove_dir_all(&folder); // what stays is removed at the next start
+            Err(error)
+        }
+    }
+}
+
+async fn tell_progress(inner: Arc<Inner>, integration: String, progress: Arc<Progress>) {
+    loop {
+        tokio::time::sleep(PROGRESS_EVERY).await;
+        inner.events.send(Event::Import { integration: integration.clone(), position: Position::of(&progress) });
+    }
+}
+
+/// What the store keeps of a written bill.
+fn contents_of(folder: &Path, ingested: Ingested) -> Result<Vec<PeriodContent>, ImportError> {
+    let report = serde_json::to_value(&ingested.report).unwrap_or_default();
+    ingested.periods.into_iter().map(|written| content_of(folder, written, report.clone())).collect()
+}
+
+fn content_of(folder: &Path, written: WrittenPeriod, mut report: serde_json::Value) -> Result<PeriodContent, ImportError> {
+    let paths: Vec<PathBuf> = written.parts.iter().map(|part| folder.join(&part.file_name)).collect();
+    if let Some(report) = report.as_object_mut() {
+        report.insert("commitment_owners".to_owned(), commitment_owners(&paths)?.into());
+    }
+    let mut subaccounts: BTreeMap<(String, String, String), SubaccountContent> = BTreeMap::new();
+    for found in written.subaccounts {
+        let account = found.billing_account_id.unwrap_or_default();
+        let sub = found.sub_account_id.unwrap_or_default();
+        let currency = found.currency.unwrap_or_else(|| crate::domain::charge::NO_CURRENCY.to_owned());
+        let entry = subaccounts.entry((account.clone(), sub.clone(), currency.clone())).or_insert_with(|| SubaccountContent {
+            billing_account_id: account,
+            sub_account_id: sub,
+            name: String::new(),
+            provider: String::new(),
+            currency,
+            charges: 0,
+            billed: Amount::ZERO,
+        });
+        // One account may buy from several providers (a marketplace): the first name and provider found stand for it.
+        if entry.name.is_empty() {
+            entry.name = found.name.unwrap_or_default();
+        }
+        if entry.provider.is_empty() {
+            entry.provider = found.provider.unwrap_or_default();
+        }
+        entry.charges += found.rows;
+        entry.billed = entry.billed.checked_add(found.billed).ok_or(ImportError::SumOutOfRange)?;
+    }
+    Ok(PeriodContent {
+        period: written.period,
+        parts: written.parts.into_iter().map(|part| Part { file_name: part.file_name, rows: part.rows, bytes: part.bytes }).collect(),
+        charges: written.rows,
+        totals: written.totals.into_iter().map(|t| CurrencyTotal { currency: t.currency, billed: t.billed }).collect(),
+        report,
+        subaccounts: subaccounts.into_values().collect(),
+    })
+}
+
+/// Every account that bought a commitment by which a charge was priced: what a change of hands can matter to.
+fn commitment_owners(parts: &[PathBuf]) -> Result<Vec<String>, ImportError> {
+    const COLUMN: &str = "x_CommitmentOwnerAccountId";
+    let reader = SnapshotReader::open(parts)?;
+    let mut owners = std::collections::BTreeSet::new();
+    for (group, _) in reader.groups() {
+        let batch = reader.read(group, &[COLUMN])?;
+        if let Some(column) = batch.text(COLUMN) {
+            owners.extend(column.values.iter().map(str::to_owned));
+        }
+    }
+    Ok(owners.into_iter().collect())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ImportError> + Send + 'static) -> Result<T, ImportError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(ImportError::Panicked))
+}

@@ -1,0 +1,262 @@
+//! What should be published, computed from what the store says: no memory of what happened, so a restart loses nothing and nothing
+//! happens twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::identity::{Owner, RuleIdentity, RunIdentity, SourceIdentity};
+use crate::domain::money::Amount;
+use crate::domain::period::Period;
+use crate::domain::rule::{BillPeriod, Earlier, Treatment};
+use crate::store::{AssignedRule, ChainLink, Holding, HoldingFilter, PeriodSplit, Run, RunState, Snapshot, Store, StoreError, TenantShare};
+
+/// What the store says, read in one go.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// Published ones, in the order of their ids.
+    pub(super) snapshots: Vec<Arc<Snapshot>>,
+    pub(super) holdings: Vec<Holding>,
+    /// In listed order.
+    pub(super) rules: Vec<AssignedRule>,
+    pub(super) published: Vec<Run>,
+    pub(super) pending: Vec<Run>,
+    pub(super) splits: Vec<PeriodSplit>,
+}
+
+impl Facts {
+    pub(super) async fn read(store: &Store) -> Result<Self, StoreError> {
+        Ok(Self {
+            snapshots: store.snapshots_published(None).await?.into_iter().map(Arc::new).collect(),
+            holdings: store.holdings(&HoldingFilter::default()).await?,
+            rules: store.assigned_rules().await?,
+            published: store.published_runs(None, None).await?,
+            pending: store.runs_pending().await?,
+            splits: store.splits(None).await?,
+        })
+    }
+}
+
+/// A tenant's month in one currency.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) period: Period,
+    pub(super) currency: String,
+    pub(super) tenant: String,
+}
+
+impl Key {
+    pub(super) fn of(run: &Run) -> Self {
+        Self { period: run.period, currency: run.currency.clone(), tenant: run.tenant_id.clone() }
+    }
+}
+
+/// A run that should be published.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) identity: String,
+    pub(super) chain: Vec<ChainLink>,
+    /// One a rule: what it charged before, empty unless it asks.
+    pub(super) earlier: Vec<Vec<Earlier>>,
+    /// A rule wants to know what it charged before.
+    pub(super) has_history: bool,
+}
+
+/// A published snapshot and who holds what in it.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) snapshot: Arc<Snapshot>,
+    /// Subaccount, or billing account where the charges name none, to tenant.
+    pub(super) holders: BTreeMap<String, String>,
+}
+
+/// Everything of one period.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Month {
+    pub(super) sources: Vec<Source>,
+    /// By currency; adds up by construction.
+    pub(super) splits: BTreeMap<String, PeriodSplit>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plan {
+    pub(super) wanted: BTreeMap<Key, Wanted>,
+    pub(super) months: BTreeMap<Period, Month>,
+    /// Billing accounts of all bills.
+    pub(super) payers: BTreeSet<String>,
+}
+
+/// Sums beyond 38 digits: the bills cannot be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the billed amounts of a month add up to more than 20 digits before the decimal point")]
+pub(super) struct SumOutOfRange;
+
+/// `asks_history` says whether a rule wants to know what it charged in earlier periods.
+pub(super) fn plan(facts: &Facts, asks_history: &dyn Fn(&ChainLink, &BillPeriod) -> bool) -> Result<Plan, SumOutOfRange> {
+    let mut plan = Plan { payers: facts.holdings.iter().map(|h| h.billing_account_id.clone()).collect(), ..Plan::default() };
+    for snapshot in &facts.snapshots {
+        let month = plan.months.entry(snapshot.period).or_default();
+        month.sources.push(Source { snapshot: Arc::clone(snapshot), holders: BTreeMap::new() });
+    }
+    let mut keys = BTreeSet::new();
+    for holding in &facts.holdings {
+        let Some(month) = plan.months.get_mut(&holding.period) else { continue };
+        month.add(holding)?;
+        if let Some(tenant) = &holding.tenant_id {
+            keys.insert(Key { period: holding.period, currency: holding.currency.clone(), tenant: tenant.clone() });
+        }
+    }
+    let known = Known { held: held_accounts(&facts.holdings), history: History::of(&facts.published) };
+    for key in keys {
+        let wanted = plan.want(&key, facts, &known, asks_history);
+        plan.wanted.insert(key, wanted);
+    }
+    Ok(plan)
+}
+
+impl Month {
+    fn add(&mut self, holding: &Holding) -> Result<(), SumOutOfRange> {
+        let split = self.splits.entry(holding.currency.clone()).or_insert_with(|| PeriodSplit {
+            period: holding.period,
+            currency: holding.currency.clone(),
+            source: Amount::ZERO,
+            source_charges: 0,
+            unassigned: Amount::ZERO,
+            unassigned_charges: 0,
+            tenants: Vec::new(),
+            snapshots: Vec::new(),
+        });
+        split.source = split.source.checked_add(holding.billed).ok_or(SumOutOfRange)?;
+        split.source_charges += holding.charges;
+        if split.snapshots.last() != Some(&holding.snapshot_id) {
+            split.snapshots.push(holding.snapshot_id.clone());
+        }
+        let Some(tenant) = &holding.tenant_id else {
+            split.unassigned = split.unassigned.checked_add(holding.billed).ok_or(SumOutOfRange)?;
+            split.unassigned_charges += holding.charges;
+            return Ok(());
+        };
+        let at = match split.tenants.binary_search_by(|share| share.tenant_id.cmp(tenant)) {
+            Ok(at) => at,
+            Err(at) => {
+                split.tenants.insert(at, TenantShare { tenant_id: tenant.clone(), charges: 0, billed: Amount::ZERO });
+                at
+            }
+        };
+        let share = &mut split.tenants[at];
+        share.billed = share.billed.checked_add(holding.billed).ok_or(SumOutOfRange)?;
+        share.charges += holding.charges;
+        let source = self.sources.iter_mut().find(|source| source.snapshot.id == holding.snapshot_id);
+        if let Some(source) = source {
+            source.holders.insert(account_of(holding).to_owned(), tenant.clone());
+        }
+        Ok(())
+    }
+}
+
+/// What the charges of a holding are split by.
+fn account_of(holding: &Holding) -> &str {
+    if holding.sub_account_id.is_empty() { &holding.billing_account_id } else { &holding.sub_account_id }
+}
+
+impl Plan {
+    fn want(&self, key: &Key, facts: &Facts, known: &Known<'_>, asks_history: &dyn Fn(&ChainLink, &BillPeriod) -> bool) -> Wanted {
+        let bill = BillPeriod { period: key.period, currency: key.currency.clone() };
+        let applies = |rule: &&AssignedRule| rule.applies(&key.tenant, key.period);
+        let chain: Vec<ChainLink> = facts.rules.iter().filter(applies).map(|rule| rule.link.clone()).collect();
+        let asks: Vec<bool> = chain.iter().map(|link| asks_history(link, &bill)).collect();
+        let earlier: Vec<Vec<Earlier>> = chain
+            .iter()
+            .zip(&asks)
+            .map(|(link, asks)| if *asks { known.history.of_rule(key, &link.rule_id) } else { Vec::new() })
+            .collect();
+        let rules = chain.iter().zip(&earlier).map(|(link, earlier)| RuleIdentity {
+            rule: &link.rule_id,
+            title: &link.title,
+            digest: &link.digest,
+            disabled: link.disabled,
+            config: &link.config,
+            earlier,
+        });
+        let sources = self.source_identities(key, &known.held);
+        let identity = RunIdentity::new(&key.tenant, key.period, &key.currency, sources, rules.collect()).digest();
+        Wanted { identity, has_history: asks.contains(&true), chain, earlier }
+    }
+
+    fn source_identities<'a>(&'a self, key: &'a Key, held: &Held<'a>) -> Vec<SourceIdentity<'a>> {
+        let Some(month) = self.months.get(&key.period) else { return Vec::new() };
+        let mut identities = Vec::new();
+        for source in &month.sources {
+            let Some(accounts) = held.get(&(source.snapshot.id.as_str(), key.currency.as_str(), key.tenant.as_str())) else { continue };
+            let buyers = source.snapshot.report["commitment_owners"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let commitment_owners =
+                buyers.iter().filter_map(|account| account.as_str()).map(|account| (account, self.owner(month, &key.tenant, account)));
+            identities.push(SourceIdentity {
+                snapshot: &source.snapshot.id,
+                source_digest: &source.snapshot.source_digest,
+                accounts: accounts.iter().copied().collect(),
+                commitment_owners: commitment_owners.collect(),
+            });
+        }
+        identities
+    }
+
+    /// As rating tells it: the tenant itself, then a payer, then another tenant.
+    fn owner(&self, month: &Month, tenant: &str, account: &str) -> Owner {
+        // A later source's holder counts where two sources know the account, as in the rating.
+        match month.sources.iter().rev().find_map(|source| source.holders.get(account)) {
+            Some(holder) if holder == tenant => Owner::Tenant,
+            _ if self.payers.contains(account) => Owner::Payer,
+            Some(_) => Owner::OtherTenant,
+            None => Owner::Unknown,
+        }
+    }
+}
+
+/// Accounts by snapshot, currency and tenant.
+type Held<'a> = BTreeMap<(&'a str, &'a str, &'a str), BTreeSet<&'a str>>;
+
+fn held_accounts(holdings: &[Holding]) -> Held<'_> {
+    let mut held = Held::new();
+    for holding in holdings {
+        if let Some(tenant) = &holding.tenant_id {
+            held.entry((&holding.snapshot_id, &holding.currency, tenant)).or_default().insert(account_of(holding));
+        }
+    }
+    held
+}
+
+/// The facts, found by key.
+struct Known<'a> {
+    held: Held<'a>,
+    history: History<'a>,
+}
+
+/// What each rule charged, by the published runs.
+struct History<'a> {
+    /// By tenant and currency, in the order of periods.
+    runs: BTreeMap<(&'a str, &'a str), BTreeMap<Period, &'a Run>>,
+}
+
+impl<'a> History<'a> {
+    fn of(published: &'a [Run]) -> Self {
+        let mut runs: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for run in published.iter().filter(|run| run.state == RunState::Done) {
+            runs.entry((run.tenant_id.as_str(), run.currency.as_str())).or_default().insert(run.period, run);
+        }
+        Self { runs }
+    }
+
+    /// The sums of the rule's lines before the key's period, oldest first. A line that a later rule dropped was never charged.
+    fn of_rule(&self, key: &Key, rule_id: &str) -> Vec<Earlier> {
+        let Some(runs) = self.runs.get(&(key.tenant.as_str(), key.currency.as_str())) else { return Vec::new() };
+        let before = runs.range(..key.period).filter_map(|(period, run)| {
+            if !run.chain.iter().any(|entry| entry.rule_id == rule_id) {
+                return None;
+            }
+            let lines = run.lines.iter().filter(|line| line.rule_id == rule_id && line.treatment != Treatment::Drop);
+            let amount = lines.map(|line| line.line.amount.0).fold(0_i128, i128::saturating_add);
+            Some(Earlier { period: BillPeriod { period: *period, currency: key.currency.clone() }, amount: Amount(amount) })
+        });
+        before.collect()
+    }
+}

@@ -1,0 +1,249 @@
+//! One rating: the runs of a period that are due, rated in one pass over its charges, then published together.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Inner;
+use super::engine::Causes;
+use super::plan::{Key, Month, Plan, Wanted};
+use super::rate::{PeriodRequest, RateError, RunRequest, SnapshotInput, rate_period};
+use crate::domain::period::Period;
+use crate::domain::progress::Progress;
+use crate::lake;
+use crate::rating::{ChainRule, Month as Rated, MonthError, Owners, RunOutcome};
+use crate::store::{PeriodSplit, Run, RunResult, RunState, Snapshot, StoreError};
+
+/// A run that has been started.
+pub(super) struct Job {
+    pub(super) key: Key,
+    pub(super) wanted: Wanted,
+    pub(super) run: Run,
+}
+
+/// Runs of one period.
+pub(super) struct Batch {
+    pub(super) period: Period,
+    pub(super) jobs: Vec<Job>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) progress: Arc<Progress>,
+}
+
+/// Rates a batch to its end: every run of it is published, failed or, if it was overtaken, left to what overtook it.
+pub(super) async fn rate(inner: &Arc<Inner>, batch: Batch) {
+    let runs: Vec<Run> = batch.jobs.iter().map(|job| job.run.clone()).collect();
+    let outcome = match try_rate(inner, batch).await {
+        Ok(()) => Ok(()),
+        Err(Stopped::Store(error)) => Err(Causes(&error).to_string()),
+        Err(Stopped::Reason(reason)) => Err(reason),
+        // Overtaken, or the daemon stops and the next start takes them up again.
+        Err(Stopped::Cancelled) => return,
+    };
+    if let Err(reason) = outcome {
+        tracing::error!(reason, "a rating failed");
+        for run in &runs {
+            fail(inner, run, &reason).await;
+        }
+    }
+}
+
+enum Stopped {
+    Store(StoreError),
+    Reason(String),
+    Cancelled,
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+async fn try_rate(inner: &Arc<Inner>, batch: Batch) -> Result<(), Stopped> {
+    let begun = Instant::now();
+    let Some(month) = batch.plan.months.get(&batch.period).cloned() else {
+        return Err(Stopped::Reason("its snapshots are gone".to_owned()));
+    };
+    let (working, progress) = (Arc::clone(inner), Arc::clone(&batch.progress));
+    let work = move || {
+        let prepared = prepare(&working, batch, &month);
+        let rated = prepared.request.map(|request| rate_period(request, &progress));
+        (prepared.jobs, prepared.refused, prepared.tenants, month, rated)
+    };
+    let (jobs, refused, tenants, month, rated) = match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) if error.is_cancelled() => return Err(Stopped::Cancelled),
+        Err(_) => return Err(Stopped::Reason("the rating stopped on a defect in rerate; the log says where".to_owned())),
+    };
+    for (run, reason) in &refused {
+        fail(inner, run, reason).await;
+    }
+    let rated = match rated {
+        None => return Ok(()),
+        Some(Ok(rated)) => rated,
+        Some(Err(RateError::Month(MonthError::Cancelled))) => return Err(Stopped::Cancelled),
+        Some(Err(error)) => return Err(Stopped::Reason(Causes(&error).to_string())),
+    };
+    check_split(&rated, &tenants, &month.splits).map_err(Stopped::Reason)?;
+    let millis = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+    publish(inner, jobs, rated, month, millis).await
+}
+
+async fn publish(inner: &Inner, jobs: Vec<Job>, rated: Rated, month: Month, millis: i64) -> Result<(), Stopped> {
+    let mut results = Vec::new();
+    for (job, outcome) in jobs.iter().zip(rated.runs) {
+        match outcome {
+            Ok(outcome) => results.push((job.run.id.clone(), result_of(outcome, &job.run, millis))),
+            Err(failure) => fail(inner, &job.run, &failure.to_string()).await,
+        }
+    }
+    let splits: Vec<PeriodSplit> = month.splits.into_values().collect();
+    let published = inner.store.runs_publish(&results, &splits).await?;
+    let kept: BTreeSet<&str> = published.iter().map(|run| run.id.as_str()).collect();
+    for (run, _) in results.iter().filter(|(run, _)| !kept.contains(run.as_str())) {
+        if let Some(job) = jobs.iter().find(|job| job.run.id == *run) {
+            let _ = std::fs::remove_file(inner.data.lake().join(overlay_name(&job.run)));
+        }
+    }
+    for run in &published {
+        inner.tell_run(run, RunState::Done, None);
+    }
+    Ok(())
+}
+
+/// Ends a run badly; what is published stays.
+async fn fail(inner: &Inner, run: &Run, reason: &str) {
+    match inner.store.run_fail(&run.id, reason).await {
+        Ok(run) => {
+            tracing::warn!(run = run.id, tenant = run.tenant_id, period = %run.period, reason, "run failed; the last good one stays");
+            inner.tell_run(&run, RunState::Failed, Some(reason.to_owned()));
+        }
+        Err(StoreError::Conflict(_) | StoreError::NotFound { .. }) => {} // overtaken meanwhile
+        Err(error) => tracing::error!(run = run.id, error = %Causes(&error), "a failed run cannot be noted"),
+    }
+}
+
+/// Where a run's rated charges are, below the lake's folder.
+pub(super) fn overlay_name(run: &Run) -> PathBuf {
+    PathBuf::from("rated").join(run.period.to_string()).join(format!("{}.parquet", run.id))
+}
+
+fn result_of(outcome: RunOutcome, run: &Run, rating_millis: i64) -> RunResult {
+    RunResult {
+        charges: outcome.rows,
+        dropped: outcome.dropped,
+        billed: outcome.billed,
+        charged: outcome.charged,
+        by_rule: outcome.by_rule,
+        findings: outcome.findings,
+        lines: outcome.lines,
+        overlay: Some(overlay_name(run).display().to_string()),
+        rating_millis,
+    }
+}
+
+struct Prepared {
+    /// One a run of the request, in its order.
+    jobs: Vec<Job>,
+    refused: Vec<(Run, String)>,
+    /// By the request's index.
+    tenants: Vec<String>,
+    request: Option<PeriodRequest>,
+}
+
+/// Pins every rule's component and numbers the tenants. Blocking: components may have to be loaded.
+fn prepare(inner: &Inner, batch: Batch, month: &Month) -> Prepared {
+    let holders = month.sources.iter().flat_map(|source| source.holders.values().cloned());
+    let tenants: BTreeSet<String> = holders.chain(batch.jobs.iter().map(|job| job.key.tenant.clone())).collect();
+    let tenants: Vec<String> = tenants.into_iter().collect();
+    let numbers: BTreeMap<&str, usize> = tenants.iter().enumerate().map(|(number, id)| (id.as_str(), number)).collect();
+    let (mut jobs, mut refused, mut runs) = (Vec::new(), Vec::new(), Vec::new());
+    for job in batch.jobs {
+        match rules_of(inner, &job.wanted) {
+            Ok(rules) => {
+                runs.push(request_of(inner, &job, numbers[job.key.tenant.as_str()], rules));
+                jobs.push(job);
+            }
+            Err(reason) => refused.push((job.run, reason)),
+        }
+    }
+    let sources = month.sources.iter().map(|source| SnapshotInput {
+        parts: part_paths(&inner.data.lake(), &source.snapshot),
+        owners: Owners::BySubAccount(
+            source.holders.iter().map(|(account, id)| (account.clone(), numbers[id.as_str()])).collect::<HashMap<_, _>>(),
+        ),
+        totals: source.snapshot.totals.iter().map(|t| lake::CurrencyTotal { currency: t.currency.clone(), billed: t.billed }).collect(),
+    });
+    let request = (!runs.is_empty()).then(|| PeriodRequest {
+        period: batch.period,
+        snapshots: sources.collect(),
+        payers: batch.plan.payers.clone(),
+        runs,
+        workers: inner.options.workers,
+    });
+    drop(numbers);
+    Prepared { jobs, refused, tenants, request }
+}
+
+fn request_of(inner: &Inner, job: &Job, tenant: usize, rules: Vec<ChainRule>) -> RunRequest {
+    let overlay = inner.data.lake().join(overlay_name(&job.run));
+    if let Some(folder) = overlay.parent() {
+        // If this fails, so does writing the overlay, and says why.
+        let _ = std::fs::create_dir_all(folder);
+    }
+    let note = serde_json::json!({
+        "run": job.run.id,
+        "identity": job.run.identity,
+        "tenant": job.run.tenant_id,
+        "period": job.run.period,
+        "currency": job.run.currency,
+        "snapshots": job.run.snapshots,
+        "chain": job.run.chain,
+    });
+    RunRequest { tenant, currency: job.key.currency.clone(), rules, overlay, note: note.to_string() }
+}
+
+fn rules_of(inner: &Inner, wanted: &Wanted) -> Result<Vec<ChainRule>, String> {
+    let rules = wanted.chain.iter().zip(&wanted.earlier).map(|(link, earlier)| {
+        if link.disabled {
+            let (title, plugin) = (&link.title, &link.plugin);
+            return Err(format!("rule {title:?}: its plugin {plugin} is disabled; enable it, or take the rule off the chain"));
+        }
+        let plugin = inner.plugins.load_stored(&link.digest).map_err(|error| format!("rule {:?}: {}", link.title, Causes(&error)))?;
+        Ok(ChainRule {
+            id: link.rule_id.clone(),
+            title: link.title.clone(),
+            plugin,
+            config: link.config.to_string(),
+            earlier: earlier.clone(),
+        })
+    });
+    rules.collect()
+}
+
+/// A snapshot's files, in the order in which they were written.
+pub(super) fn part_paths(lake: &Path, snapshot: &Snapshot) -> Vec<PathBuf> {
+    snapshot.parts.iter().map(|part| lake.join(&snapshot.location).join(&part.file_name)).collect()
+}
+
+/// What was read row by row must be what the import counted by account.
+fn check_split(rated: &Rated, tenants: &[String], splits: &BTreeMap<String, PeriodSplit>) -> Result<(), String> {
+    for part in &rated.split {
+        let planned = splits.get(&part.currency).and_then(|split| match part.tenant {
+            None => Some((split.unassigned_charges, split.unassigned)),
+            Some(number) => {
+                let share = split.tenants.iter().find(|share| Some(&share.tenant_id) == tenants.get(number));
+                share.map(|share| (share.charges, share.billed))
+            }
+        });
+        if planned.unwrap_or_default() != (part.rows, part.billed) {
+            let whose = part.tenant.and_then(|number| tenants.get(number)).map_or("nobody", String::as_str);
+            return Err(format!(
+                "{} charges over {} {} belong to {whose}, the import counted {:?}: this is a defect in rerate",
+                part.rows, part.billed, part.currency, planned
+            ));
+        }
+    }
+    Ok(())
+}
