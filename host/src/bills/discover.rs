@@ -1,5 +1,6 @@
 //! Which files make a bill: one file, or what the newest manifest of each period lists.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::BillError;
+use super::manifest::{self, Manifest};
 use crate::domain::period::Period;
 
 /// A source document to import as a whole. A later bill of the same period replaces it.
@@ -61,12 +63,100 @@ impl Bill {
     }
 }
 
-/// Finds the bills at a path.
+/// Folders below each other at most: deeper than any export's layout, and an end to a loop of links.
+const MAX_DEPTH: usize = 16;
+
+/// Files of a folder at most; a month of the largest payer has a few thousand.
+const MAX_FILES: usize = 200_000;
+
+/// Finds the bills at a path: a file is one bill; a folder with AWS manifests is one bill for each period, made of the files that the
+/// period's newest manifest lists; any other folder is one bill of all its bill files.
 pub fn discover(path: &Path) -> Result<Vec<Bill>, BillError> {
     let metadata = path.metadata().map_err(|source| BillError::Io { path: path.to_owned(), source })?;
     if metadata.is_file() {
         let root = path.parent().map_or_else(PathBuf::new, Path::to_owned);
         return Ok(vec![Bill { root, files: vec![path.to_owned()], manifest: None, skipped: Vec::new() }]);
     }
-    Err(BillError::NothingFound { path: path.to_owned() })
+    let mut found = Vec::new();
+    walk(path, 0, &mut found)?;
+    found.sort();
+    let mut newest: BTreeMap<(String, Option<Period>), Manifest> = BTreeMap::new();
+    for file in found.iter().filter(|file| manifest::is_manifest(file)) {
+        let Some(manifest) = manifest::read(file)? else { continue };
+        let key = (manifest.report.clone(), manifest.period);
+        if newest.get(&key).is_none_or(|known| known.age < manifest.age) {
+            newest.insert(key, manifest);
+        }
+    }
+    if newest.is_empty() {
+        return without_manifest(path, found);
+    }
+    let mut bills = Vec::new();
+    for manifest in newest.into_values() {
+        let files = manifest.keys.iter().map(|key| {
+            let missing = || BillError::MissingFile { path: manifest.path.clone(), file: key.clone() };
+            resolve(path, &found, key).ok_or_else(missing)
+        });
+        let files = files.collect::<Result<Vec<_>, _>>()?;
+        let info = ManifestInfo { path: manifest.path.clone(), id: manifest.id.clone(), period: manifest.period };
+        bills.push(Bill { root: path.to_owned(), files, manifest: Some(info), skipped: Vec::new() });
+    }
+    bills.sort_by_key(|bill| bill.manifest.as_ref().and_then(|manifest| manifest.period));
+    // Bill files that no newest manifest lists: earlier refreshes, mostly.
+    let skipped = found.into_iter().filter(|file| is_bill(file) && !bills.iter().any(|bill| bill.files.contains(file))).collect();
+    if let Some(first) = bills.first_mut() {
+        first.skipped = skipped;
+    }
+    Ok(bills)
+}
+
+fn without_manifest(root: &Path, found: Vec<PathBuf>) -> Result<Vec<Bill>, BillError> {
+    let (files, skipped): (Vec<_>, Vec<_>) = found.into_iter().partition(|file| is_bill(file));
+    if files.is_empty() {
+        return Err(BillError::NothingFound { path: root.to_owned() });
+    }
+    Ok(vec![Bill { root: root.to_owned(), files, manifest: None, skipped }])
+}
+
+fn is_bill(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    [".csv", ".csv.gz", ".zip", ".parquet"].iter().any(|ending| name.ends_with(ending))
+}
+
+fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), BillError> {
+    let io = |source| BillError::Io { path: folder.to_owned(), source };
+    for entry in folder.read_dir().map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        let path = entry.path();
+        let metadata = path.metadata().map_err(io)?;
+        if hidden {
+            continue;
+        }
+        if metadata.is_dir() && depth < MAX_DEPTH {
+            walk(&path, depth + 1, found)?;
+        } else if metadata.is_file() && found.len() < MAX_FILES {
+            found.push(path);
+        } else {
+            let limit = std::io::Error::other(format!("more than {MAX_DEPTH} folders deep or {MAX_FILES} files"));
+            return Err(BillError::Io { path, source: limit });
+        }
+    }
+    Ok(())
+}
+
+/// The file that a key of a bucket means: the folder may be a copy of the whole bucket, of a part of it, or hold it in a subfolder. Of a
+/// file's path below the folder and the key one must end with the other, so that a file of an older refresh never stands in.
+fn resolve(root: &Path, found: &[PathBuf], key: &str) -> Option<PathBuf> {
+    let key: Vec<&str> = key.split('/').filter(|part| !part.is_empty()).collect();
+    let mut best: Option<(usize, &PathBuf)> = None;
+    for file in found {
+        let relative = file.strip_prefix(root).unwrap_or(file);
+        let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
+        let shared = parts.iter().rev().zip(key.iter().rev()).take_while(|(part, key)| part == *key).count();
+        if shared > 0 && (shared == parts.len() || shared == key.len()) && best.is_none_or(|(known, _)| known < shared) {
+            best = Some((shared, file));
+        }
+    }
+    best.map(|(_, file)| file.clone())
 }

@@ -11,6 +11,7 @@ mod discover;
 mod error;
 mod format;
 mod import;
+mod manifest;
 mod number;
 mod raw;
 mod records;

@@ -8,7 +8,7 @@ use super::import::import_in_chunks;
 use super::*;
 use crate::domain::chunk::ChunkId;
 use crate::domain::columns::{Batch, Column};
-use crate::domain::money::Amount;
+use crate::domain::money::{self, Amount};
 use crate::domain::progress::Progress;
 
 const WHOLE: usize = 64 << 20;
@@ -113,4 +113,57 @@ fn the_owner_of_a_commitment_is_read_from_both_shapes_of_arn() {
     assert_eq!(of_type("DiscountedUsage")["x_CommitmentOwnerAccountId"], "111111111111");
     assert_eq!(rows[0].get("x_CommitmentOwnerAccountId"), None);
     assert_eq!(rows[4]["PricingCategory"], "Dynamic");
+}
+
+/// Every bill file under the folder of sample bills; none, with a word about it, in a clone that has no such folder.
+fn sample_bills() -> Vec<PathBuf> {
+    let folder = project("../shared/data");
+    if !folder.is_dir() {
+        println!("skipped: no sample bills at {}", folder.display());
+        return Vec::new();
+    }
+    let mut files = Vec::new();
+    let mut folders = vec![folder];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.display().to_string();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !name.contains("/reference/") && (name.ends_with(".csv") || name.ends_with(".csv.gz")) {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn every_sample_bill_sums_to_what_an_independent_reader_finds() {
+    let files = sample_bills();
+    if files.is_empty() {
+        return;
+    }
+    let Ok(output) = std::process::Command::new("python3").arg(project("tests/source_totals.py")).args(&files).output() else {
+        println!("skipped: no python3 to compare with");
+        return;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let expected: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    for file in files {
+        let name = file.display().to_string();
+        let (report, batches) = read(&file);
+        let expected = &expected[&name];
+        assert_eq!(report.rows, expected["rows"].as_u64().unwrap(), "{name}");
+        assert_eq!(batches.values().map(|batch| batch.rows as u64).sum::<u64>(), report.rows, "{name}");
+        let total = |column: &str| {
+            let units = batches.values().flat_map(|batch| &batch.money(column).unwrap().units);
+            Amount(units.filter(|units| **units != money::NULL).sum())
+        };
+        assert_eq!(total("BilledCost"), amount(&expected["billed"]), "{name}");
+        assert_eq!(total("EffectiveCost"), amount(&expected["effective"]), "{name}");
+        let reported: i128 = report.totals.iter().map(|total| total.billed.0).sum();
+        assert_eq!(Amount(reported), amount(&expected["billed"]), "{name}");
+    }
 }

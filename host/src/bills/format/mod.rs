@@ -1,11 +1,15 @@
 //! Bill formats: found by looking at the header only, one file each.
 
-pub(super) mod cur;
+mod azure;
+mod cur;
+mod focus;
+mod gcp;
+mod oci;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::cells::{MoneyRole, Role};
+use super::cells::{MoneyRole, Role, Seen};
 use super::charges::Charges;
 use super::derive::{json_object, per_combination};
 use super::error::BillError;
@@ -17,6 +21,11 @@ use crate::domain::columns::{Batch, NULL_TIME, TextColumn};
 
 /// Columns of a bill at most: the widest real one has under 400, and each costs memory in every chunk.
 const MAX_COLUMNS: usize = 2_000;
+
+/// The columns by which each format is known, for the message when none fits.
+const LOOKED_FOR: &str = "AWS CUR (lineItem/UnblendedCost or line_item_unblended_cost), FOCUS (BilledCost and ChargeCategory), \
+    Azure (MeterId, MeterCategory or MeterName, and Cost, CostInBillingCurrency or PreTaxCost), \
+    Google Cloud (billing_account_id, cost, and sku.id or service.description), Oracle Cloud (cost/myCost)";
 
 /// How one format fills the canonical columns.
 pub(super) trait Mapping: Send + Sync {
@@ -41,12 +50,18 @@ impl Layout {
             return Err(BillError::TooManyColumns { file: file.to_owned(), found: headers.len(), limit: MAX_COLUMNS });
         }
         let mut finder = Finder::new(file, &headers)?;
-        let found = cur::detect(&mut finder)?;
+        let mut found = None;
+        for detect in [cur::detect, focus::detect, oci::detect, azure::detect, gcp::detect] {
+            found = detect(&mut finder)?;
+            if found.is_some() {
+                break;
+            }
+        }
         let Some(found) = found else {
             let shown: Vec<&str> = headers.iter().take(8).map(String::as_str).collect();
             return Err(BillError::UnknownFormat {
                 file: file.to_owned(),
-                looked_for: "AWS CUR (lineItem/UnblendedCost or line_item_unblended_cost)".to_owned(),
+                looked_for: LOOKED_FOR.to_owned(),
                 header: super::cells::shortened(&shown.join(", ")),
             });
         };
@@ -150,6 +165,34 @@ fn owner_of_arn(ids: &TextColumn, rows: usize) -> TextColumn {
         let account = arn.split(':').nth(3)?;
         (!account.is_empty() && account.bytes().all(|byte| byte.is_ascii_digit())).then(|| account.to_owned())
     })
+}
+
+/// What Azure writes into an id where there is none.
+fn is_placeholder(text: &str) -> bool {
+    matches!(text, "-2" | "Unassigned")
+}
+
+fn quirk(raw: &Raw<'_>, notes: &mut Notes, what: &str, seen: Seen, column: Option<usize>) {
+    if seen.count > 0 {
+        let header = column.map(|column| raw.headers[column].as_str());
+        notes.quirk(what, seen.count, raw.place(seen.first, header));
+    }
+}
+
+/// A text column with some values read as null, each such row counted.
+fn without(raw: &Raw<'_>, text: TextColumn, column: Option<usize>, what: &str, is_null: fn(&str) -> bool, notes: &mut Notes) -> TextColumn {
+    let nulls: Vec<bool> = text.values.iter().map(is_null).collect();
+    if !nulls.contains(&true) {
+        return text;
+    }
+    let mut seen = Seen::default();
+    for (row, code) in text.codes.iter().enumerate() {
+        if nulls.get(*code as usize) == Some(&true) {
+            seen.add(row);
+        }
+    }
+    quirk(raw, notes, what, seen, column);
+    per_combination(&[&text], raw.rows, |texts| texts[0].filter(|text| !is_null(text)).map(str::to_owned))
 }
 
 /// A JSON object of the columns that are not empty on a row. The columns are used up.
