@@ -4,11 +4,14 @@
 
 pub mod bill;
 pub mod output;
+pub mod serve;
 
 use std::fmt;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::sandbox;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,6 +31,8 @@ struct Cli {
 enum Command {
     /// Work with bills: generate one
     Bill(bill::Args),
+    /// Run the daemon
+    Serve(serve::Args),
 }
 
 /// Why a command did not do its work: one line, and what to do next.
@@ -66,10 +71,14 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 
 /// Reads the arguments, does the command, reports.
 pub fn main() -> ExitCode {
+    if let Some(code) = compile_if_asked() {
+        return code;
+    }
     let cli = Cli::parse(); // clap itself ends with 2 on bad usage
     log_to_stderr();
     let done = match cli.command {
         Command::Bill(args) => bill::run(args),
+        Command::Serve(args) => serve::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -81,6 +90,22 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// The daemon starts itself with this hidden command to compile a component where that can be stopped.
+fn compile_if_asked() -> Option<ExitCode> {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let (command, rest) = arguments.split_first()?;
+    if command.as_os_str() != sandbox::CHILD_COMMAND {
+        return None;
+    }
+    Some(match sandbox::compile_child_main(rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            output::complain(&message);
+            ExitCode::FAILURE
+        }
+    })
 }
 
 /// Quiet unless `RUST_LOG` asks: warnings and errors only.

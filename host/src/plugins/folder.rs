@@ -25,3 +25,19 @@ async fn take(plugins: &Arc<Plugins>, file: Dropped) {
     // The outcome is logged, remembered and told by `deploy`; the folder itself is the author's, nothing is written into it.
     let _ = plugins.deploy(file.bytes, Origin::Folder, &name).await;
 }
+
+/// Deploys the built-in rules of this version of the program. One that is known is left as it is, active or not, and so is a name whose
+/// active version an administrator brought in.
+pub async fn deploy_builtins(plugins: &Arc<Plugins>, builtins: &[(&str, &[u8])]) {
+    let deployments = builtins.iter().map(|(name, component)| async move {
+        let theirs = match plugins.store().plugin(name).await {
+            Ok(plugin) => plugins.store().plugin_version(&plugin.active_digest).await.is_ok_and(|active| active.origin != Origin::Builtin),
+            Err(_) => false,
+        };
+        if !theirs && !plugins.is_known(component).await {
+            // A refusal is logged and remembered by `deploy`, and the version before stays.
+            let _ = plugins.deploy(component.to_vec(), Origin::Builtin, name).await;
+        }
+    });
+    futures::future::join_all(deployments).await;
+}

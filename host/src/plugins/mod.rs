@@ -8,7 +8,7 @@ mod registry;
 pub mod watch;
 
 pub use deploy::{CheckError, DeployError, Deployed, MAX_COMPONENT_BYTES, Plugins, Refused, RefusedRule, digest_of};
-pub use folder::watch_folder;
+pub use folder::{deploy_builtins, watch_folder};
 
 /// Bytes as small hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {

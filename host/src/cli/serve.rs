@@ -1,0 +1,177 @@
+//! `rerate serve`: the daemon, put together and taken apart.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::{Failure, output};
+use crate::clock::Clock;
+use crate::events::Events;
+use crate::http::{self, AppState};
+use crate::jobs::{DataDir, DataDirError, Jobs, Options, Wake};
+use crate::plugins::watch::FolderWatch;
+use crate::plugins::{Plugins, deploy_builtins, watch_folder};
+use crate::sandbox::{Compile, Sandbox, SandboxOptions};
+use crate::store::Store;
+
+/// How long the work under way may take to stop: a batch of charges, a chunk of a bill.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder for everything that the daemon keeps; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Address to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Database of the control data [default: rerate.db in the data folder]
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let settings = Settings { data: args.data, listen: args.listen, database: args.database, ..Settings::default() };
+        let daemon = Daemon::start(settings).await?;
+        output::print(&format!("listening on http://{}", daemon.address));
+        output::print(&format!("token in     {}", daemon.token_file.display()));
+        output::print(&format!("plugins from {}", daemon.data.plugins().display()));
+        daemon.until_asked_to_stop().await
+    })
+}
+
+/// How a daemon is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub data: PathBuf,
+    pub listen: SocketAddr,
+    pub database: Option<String>,
+    pub compile: Compile,
+    pub jobs: Options,
+}
+
+impl Default for Settings {
+    /// Components are compiled by a child of this very program, if it is known where that is.
+    fn default() -> Self {
+        let compile = std::env::current_exe().map_or(Compile::InProcess, Compile::Child);
+        let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
+        Self { data: PathBuf::from("rerate-data"), listen, database: None, compile, jobs: Options::default() }
+    }
+}
+
+/// A running daemon.
+pub struct Daemon {
+    pub address: SocketAddr,
+    /// Holds the administrator's token.
+    pub token_file: PathBuf,
+    pub data: Arc<DataDir>,
+    pub store: Store,
+    pub events: Events,
+    pub jobs: Arc<Jobs>,
+    pub plugins: Arc<Plugins>,
+    watch: FolderWatch,
+    shutdown: oneshot::Sender<()>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Daemon {
+    /// Opens everything, takes up the work that a stopped daemon left, and begins to answer.
+    pub async fn start(settings: Settings) -> Result<Self, Failure> {
+        let data = Arc::new(DataDir::open(&settings.data).map_err(refused_data)?);
+        let listener = TcpListener::bind(settings.listen).await.map_err(|error| refused_address(settings.listen, &error))?;
+        let address = listener.local_addr()?;
+        let database = settings.database.unwrap_or_else(|| data.database().display().to_string());
+        let store = Store::open(&database, Clock::system()).await?;
+        store.idempotency_release_all().await?;
+        let sandbox =
+            Sandbox::new(SandboxOptions { cache_dir: Some(data.compiled()), compile: settings.compile, ..SandboxOptions::default() })?;
+        let (events, wake) = (Events::new(), Wake::default());
+        let woken = wake.clone();
+        let plugins = Plugins::open(&data.components(), sandbox, store.clone(), events.clone(), move || woken.now()).await?;
+        deploy_builtins(&plugins, &[]).await;
+        let jobs = Jobs::start(store.clone(), Arc::clone(&plugins), Arc::clone(&data), events.clone(), wake, settings.jobs).await?;
+        let watch = watch_folder(&plugins, &data.plugins())?;
+        let token_file = http::auth::ensure_admin_token(&store, data.root()).await?;
+        let poked = Arc::clone(&jobs);
+        let state = AppState::new(store.clone(), Arc::clone(&plugins), events.clone(), move |change| poked.poke(change));
+        let state = state.with_data(Arc::clone(&data));
+        let (shutdown, stopping) = oneshot::channel::<()>();
+        let server = tokio::spawn(http::serve(listener, state, async move {
+            let _ = stopping.await;
+        }));
+        Ok(Self { address, token_file, data, store, events, jobs, plugins, watch, shutdown, server })
+    }
+
+    /// The administrator's token.
+    pub fn token(&self) -> std::io::Result<String> {
+        Ok(std::fs::read_to_string(&self.token_file)?.trim().to_owned())
+    }
+
+    /// Serves until ctrl-c or the system's request to end.
+    pub async fn until_asked_to_stop(self) -> Result<(), Failure> {
+        asked_to_stop().await;
+        output::complain("stopping; work under way is taken up at the next start");
+        self.stop().await
+    }
+
+    pub async fn stop(self) -> Result<(), Failure> {
+        let Self { store, jobs, watch, shutdown, server, .. } = self;
+        let _ = shutdown.send(());
+        if tokio::time::timeout(STOP_WITHIN, jobs.stop()).await.is_err() {
+            tracing::warn!("work under way did not stop in time; it is taken up at the next start");
+        }
+        // Its thread may be deploying, which needs this runtime: wait for it elsewhere.
+        let _ = tokio::task::spawn_blocking(move || drop(watch)).await;
+        server.await??;
+        store.close().await;
+        Ok(())
+    }
+}
+
+async fn asked_to_stop() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupted => {}
+                _ = terminated.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = interrupted.await;
+}
+
+fn refused_data(error: DataDirError) -> Failure {
+    match error {
+        DataDirError::InUse(_) => Failure::input(error).next("stop the other one, or give --data another folder"),
+        DataDirError::Io { .. } => Failure::input(error).next("give --data a folder that you may write to"),
+    }
+}
+
+fn refused_address(address: SocketAddr, error: &std::io::Error) -> Failure {
+    let failure = Failure::input(format!("cannot listen on {address}: {error}"));
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            let free = SocketAddr::new(address.ip(), if address.port() == 8080 { 8081 } else { 8080 });
+            Failure::input(format!("{address} is taken by another program"))
+                .next(format!("stop that, or listen elsewhere: --listen {free}"))
+        }
+        std::io::ErrorKind::PermissionDenied => failure.next("ports below 1024 are the system's; --listen 127.0.0.1:8080"),
+        _ => failure.next("--listen 127.0.0.1:8080"),
+    }
+}
+
+/// Whether a data folder has been used before.
+pub fn is_used(data: &Path) -> bool {
+    data.join("rerate.db").exists()
+}
