@@ -4,6 +4,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ObjectBuilder, OpenApi, RefOr, Schema};
 use utoipa::{Modify, OpenApi as _, PartialSchema, ToSchema};
 
+use super::errors::Problem;
 use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
@@ -15,6 +16,7 @@ use crate::domain::period::Period;
         description = "Turns the bills that a cloud reseller receives into the bills it sends. Amounts are exact decimals, written as text. \
             Lists come in pages: ask again with `after` set to `next` until there is none. Errors are `application/problem+json`."
     ),
+    components(schemas(Problem)),
     modifiers(&Bearer),
     security(("token" = []))
 )]

@@ -1,0 +1,67 @@
+use super::*;
+
+#[tokio::test]
+async fn the_document_is_openapi_3_1_and_names_the_bearer_scheme() {
+    let app = TestApp::new().await;
+    let document = app.get("/v1/openapi.json").await.ok(200);
+    assert_eq!(document["openapi"], "3.1.0");
+    assert_eq!(document["info"]["title"], "Rerate");
+    assert_eq!(document["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+    assert_eq!(document["security"], json!([{"token": []}]));
+    assert_eq!(document["paths"]["/v1/health"]["get"]["security"], json!([{}]));
+}
+
+#[tokio::test]
+async fn every_operation_says_what_it_does_and_what_it_answers() {
+    let document = serde_json::to_value(super::document()).unwrap();
+    let mut names = std::collections::BTreeSet::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        assert!(path.starts_with("/v1/"), "{path}");
+        for (method, operation) in operations.as_object().unwrap() {
+            let name = operation["operationId"].as_str().unwrap();
+            assert!(names.insert(name.to_owned()), "{name} is the name of two operations");
+            assert!(operation["summary"].as_str().is_some_and(|text| text.ends_with(['.', ':'])), "{method} {path} has no summary");
+            assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{method} {path}");
+            let responses = operation["responses"].as_object().unwrap();
+            assert!(responses.keys().any(|status| status.starts_with('2')), "{method} {path}");
+            assert!(responses.contains_key("401"), "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_reference_in_the_document_leads_somewhere() {
+    fn walk<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(fields) => {
+                for (name, field) in fields {
+                    match field {
+                        Value::String(target) if name == "$ref" => found.push(target),
+                        _ => walk(field, found),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| walk(item, found)),
+            _ => {}
+        }
+    }
+    let document = serde_json::to_value(super::document()).unwrap();
+    let mut found = Vec::new();
+    walk(&document, &mut found);
+    assert!(found.len() > 20);
+    for target in found {
+        assert!(document.pointer(target.strip_prefix('#').unwrap()).is_some(), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn request_bodies_have_an_example_that_the_service_takes() {
+    let document = serde_json::to_value(super::document()).unwrap();
+    let schemas = &document["components"]["schemas"];
+    for body in ["TenantBody", "IntegrationBody", "RuleBody", "AssignmentBody", "HolderBody", "BatchBody", "OrderBody"] {
+        assert!(schemas[body]["example"].is_object(), "{body}: {}", schemas[body]);
+    }
+    let app = TestApp::new().await;
+    app.post("/v1/tenants", schemas["TenantBody"]["example"].clone()).await.ok(201);
+    app.post("/v1/integrations", schemas["IntegrationBody"]["example"].clone()).await.ok(201);
+}
