@@ -91,6 +91,8 @@ pub(super) struct TextCells<'a> {
     codes: Vec<u32>,
     last: &'a str,
     last_code: u32,
+    /// The code of the value that was pushed last without its quotes.
+    recent: u32,
     scratch: String,
 }
 
@@ -102,6 +104,7 @@ impl<'a> TextCells<'a> {
             codes: Vec::with_capacity(rows),
             last: "",
             last_code: NULL_CODE,
+            recent: NULL_CODE,
             scratch: String::new(),
         }
     }
@@ -133,7 +136,14 @@ impl<'a> TextCells<'a> {
 
     /// Adds a value, or null.
     pub(super) fn push(&mut self, value: Option<&str>) {
-        let code = value.map_or(NULL_CODE, |value| self.code_of(value));
+        let code = match value {
+            None => NULL_CODE,
+            Some(value) if self.recent != NULL_CODE && self.values.get(self.recent) == value => self.recent,
+            Some(value) => {
+                self.recent = self.code_of(value);
+                self.recent
+            }
+        };
         self.codes.push(code);
     }
 
@@ -143,8 +153,8 @@ impl<'a> TextCells<'a> {
     }
 
     pub(super) fn code_of(&mut self, value: &str) -> u32 {
-        let hash = hash(value.as_bytes());
-        let short = short(hash);
+        let short = hash(value.as_bytes());
+        let hash = spread(short);
         let values = &self.values;
         if let Some((_, code)) = self.table.find(hash, |(h, code)| *h == short && values.get(*code) == value) {
             return *code;
@@ -166,7 +176,7 @@ fn hides_a_delimiter(raw: &str) -> bool {
 }
 
 /// Multiply and fold, eight bytes at a time, from a seed of this process: bills are not trusted to avoid collisions.
-fn hash(bytes: &[u8]) -> u64 {
+fn hash(bytes: &[u8]) -> u32 {
     static SEED: OnceLock<u64> = OnceLock::new();
     let mut state = *SEED.get_or_init(|| RandomState::new().hash_one(0_u8)) ^ bytes.len() as u64;
     let (words, rest) = bytes.as_chunks::<8>();
@@ -180,7 +190,7 @@ fn hash(bytes: &[u8]) -> u64 {
         };
         state = fold(state ^ tail);
     }
-    spread(short(state))
+    short(state)
 }
 
 fn fold(value: u64) -> u64 {
@@ -378,5 +388,58 @@ impl<'a> TimeCells<'a> {
             return Ok((NULL_TIME, false));
         }
         Err(Fault::NotATime { value: shortened(text) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dictionary_has_each_value_once_however_it_grew_and_was_quoted() {
+        let texts: Vec<String> = (0..5_000).map(|n| format!("value {}", n % 700)).collect();
+        let quoted: Vec<String> = texts.iter().map(|text| format!("\"{text}\"")).collect();
+        let mut cells = TextCells::new(0);
+        for (text, quoted) in texts.iter().zip(&quoted) {
+            cells.push_raw(text).unwrap();
+            cells.push_raw(quoted).unwrap();
+            cells.push(Some(text));
+        }
+        let column = cells.finish();
+        assert_eq!(column.values.len(), 700);
+        assert!(texts.iter().enumerate().all(|(n, text)| (0..3).all(|k| column.get(3 * n + k) == Some(text.as_str()))));
+    }
+
+    #[test]
+    fn stray_quotes_that_hide_delimiters_are_found_and_others_are_text() {
+        let mut cells = TextCells::new(0);
+        cells.push_raw("5\" disk").unwrap();
+        for raw in ["5\" disk,x\n7\" disk", "\"a\"b", "\"a\"b\""] {
+            assert!(matches!(cells.push_raw(raw), Err(Fault::Quoting { .. })), "{raw}");
+        }
+        cells.push_raw("\"say \"\"a\"\"\"").unwrap();
+        let column = cells.finish();
+        assert_eq!((column.get(0), column.get(1)), (Some("5\" disk"), Some("say \"a\"")));
+    }
+
+    #[test]
+    fn null_words_and_tidied_amounts_are_counted_on_every_row() {
+        let mut cells = MoneyCells::new(MoneyRole { tidied: true, ..MoneyRole::default() }, 0);
+        for raw in ["1", "NULL", "NULL", "\"$50,000.00 \"", "\"$50,000.00 \"", "", "0"] {
+            cells.push_raw(raw).unwrap();
+        }
+        let whole = |n: i128| n * money::ONE;
+        assert_eq!(cells.units, [whole(1), money::NULL, money::NULL, whole(50_000), whole(50_000), money::NULL, 0]);
+        assert_eq!((cells.null_words, cells.tidied), (Seen { count: 2, first: 1 }, Seen { count: 2, first: 3 }));
+        assert!(matches!(cells.push_raw("convertible"), Err(Fault::NotAnAmount { .. })));
+    }
+
+    #[test]
+    fn every_rounded_value_is_counted_even_when_it_repeats() {
+        let mut cells = MoneyCells::new(MoneyRole::default(), 0);
+        for _ in 0..3 {
+            cells.push_raw("0.0000000000000000004").unwrap();
+        }
+        assert_eq!((cells.rounded, cells.difference), (3, 3 * 400_000_000_000_000_000));
     }
 }

@@ -4,11 +4,12 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::columnar::{self, RowsReader};
 use super::discover::Bill;
 use super::error::{BillError, SinkError};
 use super::raw::Raw;
 use super::report::{FileReport, ImportReport, Notes};
-use super::source::{self, CHUNK_BYTES, Source, TextReader};
+use super::source::{self, CHUNK_BYTES, Source, SourceKind, TextReader};
 use crate::domain::chunk::ChunkId;
 use crate::domain::columns::Batch;
 use crate::domain::progress::Progress;
@@ -69,6 +70,7 @@ pub(super) fn import_in_chunks(
 enum Reader<'p> {
     Closed { source: Source, file: u32 },
     Text(TextReader<'p>),
+    Rows(RowsReader),
 }
 
 struct FileState {
@@ -152,6 +154,21 @@ impl<'p> Work<'p> {
                 self.put_back(readers);
                 (chunk, outcome)
             }
+            Reader::Rows(mut rows) => {
+                let (file, name, layout) = (rows.file, rows.name.clone(), rows.layout.clone());
+                let next = rows.next(self.progress);
+                let more = matches!(next, Ok(Some(_)));
+                self.put_back(if more { vec![Reader::Rows(rows)] } else { Vec::new() });
+                match next {
+                    Ok(None) => (ChunkId { file, seq: u32::MAX }, Ok(())),
+                    Err(error) => (ChunkId { file, seq: u32::MAX }, Err(error)),
+                    Ok(Some(rows)) => {
+                        let id = ChunkId { file, seq: rows.seq };
+                        let outcome = Raw::of_rows(&name, &layout, &rows).and_then(|raw| self.finish(id, &layout, raw));
+                        (id, outcome)
+                    }
+                }
+            }
             Reader::Text(mut text) => {
                 let (file, name, layout) = (text.file, text.name.clone(), text.layout.clone());
                 let next = text.next(buffer);
@@ -174,6 +191,11 @@ impl<'p> Work<'p> {
     }
 
     fn open(&self, source: &Source, file: u32) -> Result<Vec<Reader<'p>>, BillError> {
+        if matches!(source.kind, SourceKind::Parquet) {
+            let (layout, readers) = columnar::open(source, file, self.progress)?;
+            self.lock().files[file as usize].format = layout.format;
+            return Ok(readers.into_iter().map(Reader::Rows).collect());
+        }
         let text = TextReader::open(source, file, self.chunk_bytes, self.progress)?;
         self.lock().files[file as usize].format = text.layout.format;
         Ok(vec![Reader::Text(text)])

@@ -6,6 +6,7 @@
 
 mod cells;
 mod charges;
+mod columnar;
 mod derive;
 mod discover;
 mod error;

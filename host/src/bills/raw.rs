@@ -116,13 +116,6 @@ impl<'a> Raw<'a> {
         }
     }
 
-    pub(super) fn times(&self, column: Option<usize>) -> Option<&[i64]> {
-        match &self.cells[column?] {
-            Cells::Time(cells) => Some(&cells.micros),
-            _ => None,
-        }
-    }
-
     pub(super) fn take_times(&mut self, column: Option<usize>) -> Option<Vec<i64>> {
         match std::mem::replace(&mut self.cells[column?], Cells::Taken) {
             Cells::Time(cells) => Some(cells.micros),

@@ -205,23 +205,21 @@ impl<'p> TextReader<'p> {
                 let filled = fill(&mut *self.input, buffer, missing);
                 self.at_end = filled.map_err(|error| truncated(&self.name, buffer, self.line, error))?;
             }
-            let end = match nth_newline(buffer, CHUNK_LINES) {
-                Some(newline) => last_record_end(&buffer[..=newline]),
-                None if self.at_end => Some(buffer.len()),
-                None => last_record_end(buffer),
+            let within = &buffer[..target.min(buffer.len())];
+            let end = match nth_newline(within, CHUNK_LINES) {
+                Some(newline) => last_record_end(&within[..=newline]),
+                None if self.at_end && within.len() == buffer.len() => Some(buffer.len()),
+                None => last_record_end(within),
             };
             if let Some(end) = end {
                 self.carry.extend_from_slice(&buffer[end..]);
                 buffer.truncate(end);
                 return Ok(());
             }
-            if self.at_end {
-                return Ok(()); // more lines than a chunk may have, all in one record: the record limit decides
-            }
-            target = buffer.len() + self.chunk_bytes;
-            if buffer.len() > self.chunk_bytes.max(RECORD_BYTES) {
+            if target > self.chunk_bytes.max(RECORD_BYTES) {
                 return Err(long_record(&self.name, self.line));
             }
+            target *= 2;
         }
     }
 }
