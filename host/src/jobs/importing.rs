@@ -18,6 +18,7 @@ use super::ingest::{IngestError, Ingested, ingest};
 use super::{Inner, lock};
 use crate::bills::{Bill, BillError, discover};
 use crate::domain::money::Amount;
+use crate::domain::period::Period;
 use crate::domain::progress::Progress;
 use crate::events::{Event, Position};
 use crate::lake::{LakeError, SnapshotReader, WrittenPeriod};
@@ -45,6 +46,8 @@ enum ImportError {
     Store(#[from] StoreError),
     #[error("{}", .0.join("; "))]
     Bills(Vec<String>),
+    #[error("two bills cover {period}: {first} and {second}; give each its own integration")]
+    TwoBills { period: Period, first: String, second: String },
     #[error("a billed amount of one account passes 38 digits")]
     SumOutOfRange,
     #[error("the import stopped on a defect in rerate; the log says where")]
@@ -165,7 +168,7 @@ async fn set_status(inner: &Inner, id: &str, status: IntegrationStatus, reason: 
 
 async fn refresh_folder(inner: &Arc<Inner>, integration: &Integration) -> Result<(), ImportError> {
     let path = PathBuf::from(&integration.location);
-    let bills = blocking(move || discover(&path).map_err(ImportError::from)).await?;
+    let bills = blocking(move || find_bills(&path)).await?;
     let mut failed = Vec::new();
     for bill in bills {
         let hashed = bill.clone();
@@ -194,7 +197,7 @@ async fn refresh_bucket(inner: &Arc<Inner>, integration: &Integration) -> Result
     let remote = Remote { objects: bucket.list().await?, bucket, spool: inner.data.spool().join(&integration.id) };
     remote.bucket.mirror(&remote.spool, &remote.objects, &Progress::new()).await?;
     let path = remote.spool.clone();
-    let bills = blocking(move || discover(&path).map_err(ImportError::from)).await?;
+    let bills = blocking(move || find_bills(&path)).await?;
     let mut failed = Vec::new();
     for bill in bills {
         let digest = bucket::digest_of(remote.objects_of(&bill));
@@ -209,6 +212,20 @@ impl Remote {
     fn objects_of<'a>(&'a self, bill: &'a Bill) -> impl Iterator<Item = (&'a PathBuf, &'a ObjectMeta)> {
         bill.files.iter().filter_map(|path| self.objects.get_key_value(path.strip_prefix(&self.spool).ok()?))
     }
+}
+
+/// The bills at a path, at most one a period: a second one would replace the first at each look, and the first the second.
+fn find_bills(path: &Path) -> Result<Vec<Bill>, ImportError> {
+    let bills = discover(path)?;
+    let mut known: BTreeMap<Period, &Path> = BTreeMap::new();
+    for manifest in bills.iter().filter_map(|bill| bill.manifest.as_ref()) {
+        let Some(period) = manifest.period else { continue };
+        if let Some(first) = known.insert(period, &manifest.path) {
+            let name = |path: &Path| path.display().to_string();
+            return Err(ImportError::TwoBills { period, first: name(first), second: name(&manifest.path) });
+        }
+    }
+    Ok(bills)
 }
 
 fn all_well(mut failed: Vec<ImportError>) -> Result<(), ImportError> {

@@ -14,6 +14,8 @@ pub mod ingest;
 mod litter;
 mod plan;
 pub mod rate;
+#[cfg(test)]
+mod tests;
 mod wake;
 mod work;
 
@@ -117,6 +119,7 @@ impl Jobs {
             settled: watch::channel(0).0,
         });
         importing::mark_all(&inner).await;
+        inner.wake.now(); // nobody may take the daemon for idle before the first look
         let tasks = vec![tokio::spawn(importing::run(Arc::clone(&inner))), tokio::spawn(engine::run(Arc::clone(&inner)))];
         Ok(Arc::new(Self { inner, tasks: Mutex::new(tasks) }))
     }

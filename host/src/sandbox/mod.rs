@@ -310,4 +310,4 @@ impl Rater {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,7 +7,7 @@ use wit_parser::Resolve;
 const WIT: &str = include_str!("../wit-released/rule-1.0.0.wit");
 
 /// A well-behaved rule: it keeps every charge, echoes the first column of `custom` rows, adds no line and finds nothing.
-pub(super) struct Guest {
+pub(crate) struct Guest {
     world: &'static str,
     memory_pages: u32,
     about: String,
@@ -64,60 +64,60 @@ impl Guest {
         }
     }
 
-    pub(super) fn adjustment() -> Self {
+    pub(crate) fn adjustment() -> Self {
         Self::new("adjustment")
     }
 
-    pub(super) fn charging() -> Self {
+    pub(crate) fn charging() -> Self {
         Self::new("charging")
     }
 
-    pub(super) fn checking() -> Self {
+    pub(crate) fn checking() -> Self {
         Self::new("checking")
     }
 
     /// A body of `decide` that returns this many zeroed decisions, whatever it is asked.
-    pub(super) fn decisions(count: &str) -> String {
+    pub(crate) fn decisions(count: &str) -> String {
         format!("(local $ret i32) (local $count i32) (local.set $count {count}) {}", LIST.replace("SIZE", DECISION))
     }
 
-    pub(super) fn memory_pages(mut self, pages: u32) -> Self {
+    pub(crate) fn memory_pages(mut self, pages: u32) -> Self {
         self.memory_pages = pages;
         self
     }
 
-    pub(super) fn about(mut self, body: &str) -> Self {
+    pub(crate) fn about(mut self, body: &str) -> Self {
         body.clone_into(&mut self.about);
         self
     }
 
-    pub(super) fn configure(mut self, body: &str) -> Self {
+    pub(crate) fn configure(mut self, body: &str) -> Self {
         body.clone_into(&mut self.configure);
         self
     }
 
-    pub(super) fn decide(mut self, body: &str) -> Self {
+    pub(crate) fn decide(mut self, body: &str) -> Self {
         body.clone_into(&mut self.decide);
         self
     }
 
-    pub(super) fn apply(mut self, body: &str) -> Self {
+    pub(crate) fn apply(mut self, body: &str) -> Self {
         body.clone_into(&mut self.apply);
         self
     }
 
-    pub(super) fn charge(mut self, body: &str) -> Self {
+    pub(crate) fn charge(mut self, body: &str) -> Self {
         body.clone_into(&mut self.charge);
         self
     }
 
     /// More fields of the module.
-    pub(super) fn extra(mut self, fields: &str) -> Self {
+    pub(crate) fn extra(mut self, fields: &str) -> Self {
         fields.clone_into(&mut self.extra);
         self
     }
 
-    pub(super) fn build(&self) -> Vec<u8> {
+    pub(crate) fn build(&self) -> Vec<u8> {
         let mut module = wat::parse_str(self.text()).unwrap();
         let mut resolve = Resolve::default();
         let package = resolve.push_source("rule.wit", WIT).unwrap();

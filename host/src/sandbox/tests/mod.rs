@@ -1,6 +1,6 @@
 //! What a rule can do to the host: nothing.
 
-mod guest;
+pub(crate) mod guest;
 mod hostile;
 mod refused;
 mod stored;

@@ -1,0 +1,9 @@
+//! The daemon's work on small bills and hand-written components, from files to published runs.
+
+mod deploying;
+mod imports;
+mod rerating;
+mod restarts;
+mod world;
+
+use world::World;

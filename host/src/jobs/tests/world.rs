@@ -1,0 +1,218 @@
+//! A daemon without its HTTP face, in a temporary folder.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::clock::Clock;
+use crate::events::Events;
+use crate::jobs::{Change, DataDir, Jobs, Options, Wake};
+use crate::plugins::{Deployed, Plugins};
+use crate::sandbox::tests::guest::Guest;
+use crate::sandbox::{Compile, Limits, Sandbox, SandboxOptions};
+use crate::store::{
+    AssignmentFields, Integration, IntegrationFields, IntegrationKind, Origin, PageRequest, Rule, RuleFields, Run, RunFilter, Store,
+    SubaccountFilter, Tenant, TenantFields,
+};
+
+/// Nothing here takes longer than a moment; a hang must end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) struct World {
+    pub(super) store: Store,
+    pub(super) plugins: Arc<Plugins>,
+    pub(super) jobs: Arc<Jobs>,
+    pub(super) events: Events,
+    pub(super) data: Arc<DataDir>,
+    /// Last, so that everything in it is closed before it goes.
+    pub(super) folder: Arc<tempfile::TempDir>,
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        Self::open(Arc::new(tempfile::tempdir().unwrap())).await
+    }
+
+    async fn open(folder: Arc<tempfile::TempDir>) -> Self {
+        let data = Arc::new(DataDir::open(&folder.path().join("data")).unwrap());
+        let store = Store::open_file(&data.database(), Clock::system()).await.unwrap();
+        let limits = Limits { instances: 8, ..Limits::default() };
+        let options = SandboxOptions { cache_dir: Some(data.compiled()), limits, compile: Compile::InProcess };
+        let sandbox = Sandbox::new(options).unwrap();
+        let (events, wake) = (Events::new(), Wake::default());
+        let woken = wake.clone();
+        let plugins = Plugins::open(&data.components(), sandbox, store.clone(), events.clone(), move || woken.now()).await.unwrap();
+        let options = Options { workers: 2, ..Options::default() };
+        let jobs = Jobs::start(store.clone(), Arc::clone(&plugins), Arc::clone(&data), events.clone(), wake, options).await.unwrap();
+        Self { store, plugins, jobs, events, data, folder }
+    }
+
+    /// Stops the daemon and leaves its folder.
+    pub(super) async fn stop(self) -> Arc<tempfile::TempDir> {
+        self.jobs.stop().await;
+        self.store.close().await;
+        self.folder
+    }
+
+    pub(super) async fn restart(self) -> Self {
+        let folder = self.stop().await;
+        Self::open(folder).await
+    }
+
+    pub(super) async fn restart_from(folder: Arc<tempfile::TempDir>) -> Self {
+        Self::open(folder).await
+    }
+
+    pub(super) async fn idle(&self) {
+        tokio::time::timeout(PATIENCE, self.jobs.idle()).await.expect("the daemon is still working");
+    }
+
+    pub(super) async fn changed(&self, change: Change) {
+        self.jobs.poke(change);
+        self.idle().await;
+    }
+
+    /// Writes a FOCUS bill: (period, account, service, billed) a line.
+    pub(super) fn write_bill(&self, name: &str, lines: &[(&str, &str, &str, &str)]) -> PathBuf {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut text = "BillingAccountId,SubAccountId,SubAccountName,ServiceProviderName,BillingPeriodStart,BillingPeriodEnd,\
+                        ChargePeriodStart,ChargePeriodEnd,BillingCurrency,ChargeCategory,ServiceName,ListCost,BilledCost,EffectiveCost\n"
+            .to_owned();
+        for (period, account, service, billed) in lines {
+            let start = format!("{period}-01T00:00:00Z");
+            text.push_str(&format!(
+                "payer-{name},{account},Account {account},AWS,{start},{start},{start},{start},USD,Usage,{service},{billed},{billed},{billed}\n"
+            ));
+        }
+        std::fs::write(folder.join("bill.csv"), text).unwrap();
+        folder
+    }
+
+    pub(super) async fn integration(&self, name: &str) -> Integration {
+        let location = self.folder.path().join(name).display().to_string();
+        let fields = IntegrationFields { name: name.to_owned(), kind: IntegrationKind::Folder, location, endpoint: None, region: None };
+        let integration = self.store.integration_create(&fields).await.unwrap();
+        self.changed(Change::Integrations).await;
+        self.store.integration(&integration.id).await.unwrap()
+    }
+
+    /// A new tenant that holds these accounts.
+    pub(super) async fn tenant(&self, name: &str, accounts: &[&str]) -> Tenant {
+        let tenant = self.store.tenant_create(&TenantFields { name: name.to_owned(), contact_email: None }).await.unwrap();
+        if !accounts.is_empty() {
+            self.give(accounts, Some(&tenant)).await;
+        }
+        tenant
+    }
+
+    pub(super) async fn give(&self, accounts: &[&str], tenant: Option<&Tenant>) {
+        let all = self.store.subaccounts(&SubaccountFilter::default(), &PageRequest::largest()).await.unwrap().items;
+        let ids: Vec<String> = all.into_iter().filter(|s| accounts.contains(&s.sub_account_id.as_str())).map(|s| s.id).collect();
+        assert_eq!(ids.len(), accounts.len(), "{accounts:?}");
+        self.store.subaccounts_move(&ids, tenant.map(|t| t.id.as_str())).await.unwrap();
+        self.changed(Change::Subaccounts).await;
+    }
+
+    pub(super) async fn deploy(&self, component: &[u8]) -> Deployed {
+        let deployed = self.plugins.deploy(component.to_vec(), Origin::Upload, "upload").await.unwrap();
+        self.idle().await;
+        deployed
+    }
+
+    pub(super) async fn rule(&self, title: &str) -> Rule {
+        let fields = RuleFields { title: title.to_owned(), plugin: "fixture".to_owned(), pinned_digest: None, config: json!({}) };
+        self.store.rule_create(&fields).await.unwrap()
+    }
+
+    /// Puts the rule on the tenant's chain, or on everyone's.
+    pub(super) async fn assign(&self, rule: &Rule, tenant: Option<&Tenant>) {
+        let fields = AssignmentFields {
+            rule_id: rule.id.clone(),
+            tenant_id: tenant.map(|t| t.id.clone()),
+            position: None,
+            from_period: None,
+            to_period: None,
+        };
+        self.store.assignment_create(&fields).await.unwrap();
+        self.changed(Change::Assignments).await;
+    }
+
+    /// What is published of a tenant, in the order of periods.
+    pub(super) async fn published(&self, tenant: &Tenant) -> Vec<Run> {
+        self.store.published_runs(Some(&tenant.id), None).await.unwrap()
+    }
+
+    /// What the tenant is charged in its only month.
+    pub(super) async fn charged(&self, tenant: &Tenant) -> String {
+        let runs = self.published(tenant).await;
+        assert_eq!(runs.len(), 1);
+        runs[0].charged.unwrap().to_string()
+    }
+
+    pub(super) async fn all_runs(&self) -> Vec<Run> {
+        self.store.runs(&RunFilter::default(), &PageRequest::largest()).await.unwrap().items
+    }
+
+    pub(super) async fn run_ids(&self) -> Vec<String> {
+        self.all_runs().await.into_iter().map(|run| run.id).collect()
+    }
+}
+
+/// A rule that keeps every charge as it is. Different numbers give components of different digests.
+pub(super) fn keeping(number: u8) -> Vec<u8> {
+    Guest::adjustment().extra(&numbered(number)).build()
+}
+
+/// A rule that charges nothing for anything.
+pub(super) fn zeroing(number: u8) -> Vec<u8> {
+    let decide = format!("{} (i32.store8 (i32.load offset=4 (local.get $ret)) (i32.const 1))", Guest::decisions("(i32.const 1)"));
+    Guest::adjustment().decide(&decide).extra(&numbered(number)).build()
+}
+
+/// A rule that is in an endless loop as soon as it sees a charge.
+pub(super) fn looping() -> Vec<u8> {
+    Guest::adjustment().decide("(loop $forever (br $forever)) (unreachable)").extra(&numbered(99)).build()
+}
+
+/// A rule that takes no configuration at all.
+pub(super) fn refusing() -> Vec<u8> {
+    let configure = "
+        (local $ret i32)
+        (local.set $ret (call $zeroed (i32.const 64)))
+        (i32.store8 (local.get $ret) (i32.const 1))
+        (i32.store offset=4 (local.get $ret) (i32.const 3000)) (i32.store offset=8 (local.get $ret) (i32.const 8))
+        (i32.store offset=12 (local.get $ret) (i32.const 3008)) (i32.store offset=16 (local.get $ret) (i32.const 10))
+        (local.get $ret)";
+    Guest::adjustment().configure(configure).extra(r#"(data (i32.const 3000) "/percentis missing")"#).build()
+}
+
+/// A rule that adds a credit of 10 in every period, less what it credited before, and at least nothing.
+pub(super) fn crediting() -> Vec<u8> {
+    let configure = "
+        (local $ret i32)
+        (local.set $ret (call $zeroed (i32.const 64)))
+        (i32.store8 offset=44 (local.get $ret) (i32.const 1))
+        (local.get $ret)";
+    // One line of -10 as long as nothing was credited before: parameters 10 and 11 are the earlier amounts.
+    let charge = "
+        (local $ret i32) (local $line i32)
+        (local.set $ret (call $zeroed (i32.const 12)))
+        (if (i32.eqz (local.get 11)) (then
+            (local.set $line (call $zeroed (i32.const 56)))
+            (i32.store offset=4 (local.get $ret) (local.get $line)) (i32.store offset=8 (local.get $ret) (i32.const 1))
+            (i32.store offset=0 (local.get $line) (i32.const 3000)) (i32.store offset=4 (local.get $line) (i32.const 6))
+            (i32.store offset=8 (local.get $line) (i32.const 3000)) (i32.store offset=12 (local.get $line) (i32.const 6))
+            (i32.store offset=16 (local.get $line) (i32.const 3000)) (i32.store offset=20 (local.get $line) (i32.const 6))
+            (i32.store offset=36 (local.get $line) (i32.const 3006)) (i32.store offset=40 (local.get $line) (i32.const 3))
+            (i32.store offset=44 (local.get $line) (i32.const 3000)) (i32.store offset=48 (local.get $line) (i32.const 6))))
+        (local.get $ret)";
+    Guest::charging().configure(configure).charge(charge).extra(r#"(data (i32.const 3000) "Credit-10")"#).build()
+}
+
+/// A version number in place of the fixture's own.
+fn numbered(number: u8) -> String {
+    format!("(data (i32.const 2064) \"1.0.{}\")", number % 10)
+}
