@@ -4,6 +4,7 @@
 //! for each period that it found, all in one transaction. A folder that is named by neither was left by a stopped process.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -203,15 +204,15 @@ impl Store {
             let mut known = BTreeMap::new();
             for subaccount in &content.subaccounts {
                 let key = (subaccount.billing_account_id.as_str(), subaccount.sub_account_id.as_str());
-                if !known.contains_key(&key) {
-                    known.insert(key, self.discover(&mut tx, &import.integration_id, subaccount, now).await?);
-                }
-                let Some(subaccount_id) = known.get(&key) else { continue };
+                let subaccount_id = match known.entry(key) {
+                    Entry::Occupied(entry) => entry.into_mut(),
+                    Entry::Vacant(entry) => entry.insert(self.discover(&mut tx, &import.integration_id, subaccount, now).await?),
+                };
                 sqlx::query(
                     "INSERT INTO snapshot_subaccounts (snapshot_id, subaccount_id, currency, charges, billed) VALUES ($1, $2, $3, $4, $5)",
                 )
                 .bind(&snapshot_id)
-                .bind(subaccount_id)
+                .bind(subaccount_id.as_str())
                 .bind(&subaccount.currency)
                 .bind(counted(subaccount.charges)?)
                 .bind(subaccount.billed)
