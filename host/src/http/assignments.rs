@@ -1,7 +1,7 @@
 //! `/v1/assignments`
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiResult, Problems};
-use super::extract::{Body, IfMatch, Query, page};
+use super::extract::{Body, IfMatch, Path, Query, page};
 use super::reply;
 use crate::domain::period::Period;
 use crate::jobs::change::Change;

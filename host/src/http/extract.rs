@@ -37,6 +37,20 @@ fn plain(text: &str) -> String {
     format!("the body: {cut}")
 }
 
+/// The variable parts of the address.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(path)) => Ok(Self(path)),
+            Err(error) => Err(ApiError::unreadable(error.body_text())),
+        }
+    }
+}
+
 /// The query of the address.
 pub(super) struct Query<T>(pub(super) T);
 

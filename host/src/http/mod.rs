@@ -15,6 +15,7 @@ mod router;
 mod rules;
 mod serve;
 mod session;
+mod snapshots;
 mod state;
 mod subaccounts;
 mod tenants;

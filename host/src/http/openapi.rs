@@ -1,10 +1,17 @@
 //! The OpenAPI document, made from the handlers.
 
+use std::sync::LazyLock;
+
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ObjectBuilder, OpenApi, RefOr, Schema};
 use utoipa::{Modify, OpenApi as _, PartialSchema, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::errors::Problem;
+use super::AppState;
+use super::errors::{ApiError, ApiResult, Problem, Problems};
 use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
@@ -37,6 +44,20 @@ impl Modify for Bearer {
 /// The document without its paths.
 pub(super) fn described() -> OpenApi {
     Described::openapi()
+}
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(document))
+}
+
+/// Shows this document.
+#[utoipa::path(get, path = "/v1/openapi.json", tag = "session", responses((status = 200, body = Object), Problems))]
+async fn document() -> ApiResult<Response> {
+    static TEXT: LazyLock<Result<String, serde_json::Error>> = LazyLock::new(|| super::document().to_json());
+    match &*TEXT {
+        Ok(text) => Ok(([(header::CONTENT_TYPE, "application/json")], text.as_str()).into_response()),
+        Err(error) => Err(ApiError::internal(error)),
+    }
 }
 
 macro_rules! written_as_text {

@@ -1,8 +1,6 @@
 //! The index of the service.
 
 use axum::extract::DefaultBodyLimit;
-use axum::http::header;
-use axum::response::IntoResponse;
 use axum::{Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
@@ -10,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::errors::ApiError;
 use super::trace::{self, Boundary};
-use super::{AppState, assignments, auth, idempotency, integrations, openapi, rules, session, subaccounts, tenants};
+use super::{AppState, assignments, auth, idempotency, integrations, openapi, rules, session, snapshots, subaccounts, tenants};
 
 /// Bytes of a JSON body: the largest configuration of a rule is half of it.
 pub(super) const MAX_JSON: usize = 2 << 20;
@@ -19,8 +17,10 @@ pub(super) const MAX_JSON: usize = 2 << 20;
 fn guarded() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::described())
         .merge(session::routes())
+        .merge(openapi::routes())
         .merge(tenants::routes())
         .merge(integrations::routes())
+        .merge(snapshots::routes())
         .merge(subaccounts::routes())
         .merge(rules::routes())
         .merge(assignments::routes())
@@ -35,16 +35,8 @@ pub fn document() -> OpenApi {
 
 /// All of the service. Every address but `/v1/health` wants a token, those that do not exist as well.
 pub fn router(state: AppState) -> Router {
-    let described = document();
-    let document = move || async move {
-        match described.to_json() {
-            Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
-            Err(error) => ApiError::internal(error).into_response(),
-        }
-    };
     let (guarded, _) = guarded().split_for_parts();
     let guarded = guarded
-        .route("/v1/openapi.json", axum::routing::get(document))
         .fallback(async || ApiError::not_found("there is nothing at this address"))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(middleware::from_fn_with_state(state.clone(), idempotency::replay))

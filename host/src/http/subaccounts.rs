@@ -1,7 +1,7 @@
 //! `/v1/subaccounts`
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiResult, Problems};
-use super::extract::{Body, Query, page};
+use super::extract::{Body, Path, Query, page};
 use crate::jobs::change::Change;
 use crate::store::{Moved, Page, Subaccount, SubaccountFilter};
 
@@ -47,6 +47,9 @@ struct SubaccountQuery {
 #[schema(example = json!({"tenant_id": "tnt_01k9x3v0z8e4m6q2r7s5t9w1ab"}))]
 struct HolderBody {
     tenant_id: String,
+    /// The tenant that gives it up, if one holds it: it moves without being released in between.
+    #[serde(default)]
+    from_tenant_id: Option<String>,
 }
 
 /// Which subaccounts to give to whom.
@@ -56,6 +59,9 @@ struct HolderBody {
 struct BatchBody {
     /// Null releases them.
     tenant_id: Option<String>,
+    /// The tenant that gives them up, if one holds them: they move without being released in between.
+    #[serde(default)]
+    from_tenant_id: Option<String>,
     /// Ids; all of them move, or none.
     #[schema(min_items = 1, max_items = 10_000)]
     subaccounts: Vec<String>,
@@ -89,7 +95,8 @@ async fn subaccount_get(State(state): State<AppState>, Path(id): Path<String>) -
     Ok(Json(state.store.subaccount(&id).await?))
 }
 
-/// Gives a subaccount to a tenant. One that another tenant holds must be released first.
+/// Gives a subaccount to a tenant. One that another tenant holds must be released first, or handed over by
+/// naming that tenant.
 #[utoipa::path(put, path = "/v1/subaccounts/{id}/tenant", tag = "subaccounts", params(("id" = String, Path)), request_body = HolderBody,
     responses((status = 200, body = Subaccount), Problems))]
 async fn subaccount_assign(
@@ -97,7 +104,7 @@ async fn subaccount_assign(
     Path(id): Path<String>,
     Body(body): Body<HolderBody>,
 ) -> ApiResult<Json<Subaccount>> {
-    move_all(&state, std::slice::from_ref(&id), Some(&body.tenant_id)).await?;
+    move_all(&state, std::slice::from_ref(&id), Some(&body.tenant_id), body.from_tenant_id.as_deref()).await?;
     Ok(Json(state.store.subaccount(&id).await?))
 }
 
@@ -105,7 +112,7 @@ async fn subaccount_assign(
 #[utoipa::path(delete, path = "/v1/subaccounts/{id}/tenant", tag = "subaccounts", params(("id" = String, Path)),
     responses((status = 200, body = Subaccount), Problems))]
 async fn subaccount_release(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<Subaccount>> {
-    move_all(&state, std::slice::from_ref(&id), None).await?;
+    move_all(&state, std::slice::from_ref(&id), None, None).await?;
     Ok(Json(state.store.subaccount(&id).await?))
 }
 
@@ -113,12 +120,15 @@ async fn subaccount_release(State(state): State<AppState>, Path(id): Path<String
 #[utoipa::path(post, path = "/v1/subaccounts/assign", tag = "subaccounts", request_body = BatchBody,
     responses((status = 200, body = MovedAnswer), Problems))]
 async fn subaccounts_assign(State(state): State<AppState>, Body(body): Body<BatchBody>) -> ApiResult<Json<MovedAnswer>> {
-    let moved = move_all(&state, &body.subaccounts, body.tenant_id.as_deref()).await?;
+    let moved = move_all(&state, &body.subaccounts, body.tenant_id.as_deref(), body.from_tenant_id.as_deref()).await?;
     Ok(Json(MovedAnswer { moved }))
 }
 
-async fn move_all(state: &AppState, ids: &[String], tenant_id: Option<&str>) -> ApiResult<Vec<Moved>> {
-    let moved = state.store.subaccounts_move(ids, tenant_id).await?;
+async fn move_all(state: &AppState, ids: &[String], to: Option<&str>, from: Option<&str>) -> ApiResult<Vec<Moved>> {
+    let moved = match (from, to) {
+        (Some(from), Some(to)) => state.store.subaccounts_hand_over(ids, from, to).await?,
+        _ => state.store.subaccounts_move(ids, to).await?,
+    };
     if !moved.is_empty() {
         state.poke(Change::Subaccounts);
     }

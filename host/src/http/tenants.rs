@@ -1,7 +1,7 @@
 //! `/v1/tenants`
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiResult, Problems};
-use super::extract::{Body, IfMatch, PageQuery, Query};
+use super::extract::{Body, IfMatch, PageQuery, Path, Query};
 use super::reply;
 use crate::jobs::change::Change;
 use crate::store::{Page, Tenant, TenantFields};

@@ -76,6 +76,15 @@ impl Store {
     /// Gives subaccounts to a tenant, or releases them (`None`): all or none. One that another tenant holds must be released first.
     /// Those that are where they should be already are not in the answer.
     pub async fn subaccounts_move(&self, ids: &[String], tenant_id: Option<&str>) -> Result<Vec<Moved>> {
+        self.move_all(ids, tenant_id, None).await
+    }
+
+    /// As [`Store::subaccounts_move`], and those that `from` holds move as well, without being released in between.
+    pub async fn subaccounts_hand_over(&self, ids: &[String], from: &str, to: &str) -> Result<Vec<Moved>> {
+        self.move_all(ids, Some(to), Some(from)).await
+    }
+
+    async fn move_all(&self, ids: &[String], tenant_id: Option<&str>, given_up_by: Option<&str>) -> Result<Vec<Moved>> {
         if ids.is_empty() || ids.len() > MAX_MOVED {
             return Err(StoreError::Invalid(format!("select 1 to {MAX_MOVED} subaccounts")));
         }
@@ -97,7 +106,9 @@ impl Store {
             if from.as_deref() == tenant_id {
                 continue;
             }
-            if let (Some(from), Some(_)) = (&from, tenant_id) {
+            if let (Some(from), Some(_)) = (&from, tenant_id)
+                && given_up_by != Some(from)
+            {
                 let holder = holder.unwrap_or_default();
                 return Err(StoreError::Conflict(format!("the subaccount {name} ({id}) is held by the tenant {holder} ({from})")));
             }

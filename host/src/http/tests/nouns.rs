@@ -90,6 +90,12 @@ async fn subaccounts_are_found_given_and_released() {
     assert_eq!(app.delete(&path).await.ok(200)["tenant_id"], Value::Null);
     assert_eq!(app.told(), [Change::Subaccounts, Change::Subaccounts]);
     assert_eq!(found("unassigned=true").await, ["111"]);
+    let handed_over = json!({"tenant_id": tenant, "from_tenant_id": other, "subaccounts": ids});
+    assert_eq!(app.post("/v1/subaccounts/assign", handed_over).await.ok(200)["moved"].as_array().unwrap().len(), 3);
+    assert_eq!(found(&format!("tenant_id={}", tenant.as_str().unwrap())).await, ["111", "222", "333"]);
+    let wrong = app.put(&path, json!({"tenant_id": other, "from_tenant_id": other})).await;
+    assert_eq!(wrong.problem(), held);
+    app.delete(&path).await.ok(200);
     let nobody = app.put(&path, json!({"tenant_id": "tnt_none"})).await;
     assert_eq!(nobody.problem(), "404 not-found: there is no tenant tnt_none");
     let none = app.post("/v1/subaccounts/assign", json!({"tenant_id": null, "subaccounts": []})).await;
@@ -102,4 +108,18 @@ async fn a_rule_of_an_unknown_plugin_is_refused_with_the_place() {
     let answer = app.post("/v1/rules", json!({"title": "5 %", "plugin": "nothing", "config": {}})).await;
     assert_eq!(answer.problem(), "422 invalid: /plugin: there is no plugin nothing");
     assert_eq!(answer.body["errors"], json!([{"pointer": "/plugin", "detail": "there is no plugin nothing"}]));
+}
+
+#[tokio::test]
+async fn what_was_imported_is_shown_with_its_report() {
+    let app = TestApp::new().await;
+    app.bill(&["111"]).await;
+    let page = app.get("/v1/snapshots?period=2026-09").await.ok(200);
+    let snapshot = &page["items"][0];
+    assert_eq!((&snapshot["state"], &snapshot["period"], &snapshot["report"]), (&json!("published"), &json!("2026-09"), &json!({})));
+    let path = format!("/v1/snapshots/{}", snapshot["id"].as_str().unwrap());
+    assert_eq!(app.get(&path).await.ok(200), *snapshot);
+    assert_eq!(app.get("/v1/snapshots?period=2026-10").await.ok(200), json!({"items": []}));
+    let wrong = app.get("/v1/snapshots?period=September").await.problem();
+    assert_eq!(wrong, "422 invalid: the query: period: \"September\" is not a billing period; write it as YYYY-MM");
 }

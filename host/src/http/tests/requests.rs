@@ -40,6 +40,13 @@ async fn a_query_that_makes_no_sense_is_refused() {
 }
 
 #[tokio::test]
+async fn an_address_that_is_not_text_is_refused() {
+    let app = TestApp::new().await;
+    let answer = app.get("/v1/tenants/%ff").await;
+    assert_eq!(answer.problem(), "400 unreadable: Invalid URL: Invalid UTF-8 in `id`");
+}
+
+#[tokio::test]
 async fn a_list_is_read_page_by_page() {
     let app = TestApp::new().await;
     for name in ["a", "b", "c"] {
