@@ -2,6 +2,8 @@
 //!
 //! It knows nothing of charges or runs: it hands out `Arc`s of loaded components, and who holds one keeps it for as long as it runs.
 
+pub mod build;
+pub mod builtin;
 mod deploy;
 mod folder;
 mod registry;

@@ -1,8 +1,8 @@
-//! Reading a configuration: every complaint carries a JSON pointer.
+//! What is wrong with a configuration, and the values that it writes as text.
 
 use std::fmt;
 
-use serde::de::{DeserializeOwned, Deserializer, Error, Visitor};
+use serde::de::{Deserializer, Error, Visitor};
 
 /// A configuration that the rule refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,39 +31,6 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Reads a configuration from JSON text.
-///
-/// # Errors
-/// With the pointer of the first value that does not fit.
-pub(crate) fn read<C: DeserializeOwned>(text: &str) -> Result<C, ConfigError> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let config = serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| ConfigError { pointer: pointer(error.path()), message: without_place(&error.inner().to_string()) })?;
-    json.end().map_err(|error| ConfigError::whole(error.to_string()))?;
-    Ok(config)
-}
-
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    let mut pointer = String::new();
-    for segment in path {
-        match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } => {
-                pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-            }
-            Segment::Enum { .. } | Segment::Unknown => {}
-        }
-    }
-    pointer
-}
-
-/// The pointer says where; `at line 1 column 17` of text that the daemon wrote would only confuse.
-fn without_place(message: &str) -> String {
-    message.rfind(" at line ").map_or(message, |end| &message[..end]).to_owned()
-}
-
 /// Reads a value that a configuration writes as text; `expected` tells so who writes a JSON number.
 pub(crate) fn read_text<'de, D: Deserializer<'de>, T>(
     deserializer: D,
@@ -88,7 +55,7 @@ pub(crate) fn read_text<'de, D: Deserializer<'de>, T>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::json::read;
     use crate::{Money, Where};
 
     #[derive(Debug, serde::Deserialize)]

@@ -12,6 +12,8 @@ mod condition;
 mod config;
 mod decision;
 mod exact;
+mod json;
+pub mod line;
 mod money;
 mod month;
 mod plan;

@@ -1,7 +1,5 @@
 //! A configuration's fields as constants, and their JSON Schema (2020-12).
 
-use serde_json::{Map, Value, json};
-
 /// One field of a configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
@@ -56,68 +54,104 @@ impl Field {
 
 /// The JSON Schema of a configuration with these fields.
 pub fn json_schema(fields: &[Field]) -> String {
-    let mut schema = object(fields);
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
-    schema.to_string()
-}
-
-fn object(fields: &[Field]) -> Value {
-    let properties: Map<String, Value> = fields.iter().map(|field| (field.name.to_owned(), property(field))).collect();
-    let required: Vec<&str> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
-    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
-}
-
-fn property(field: &Field) -> Value {
-    let mut schema = value(&field.kind);
-    if !field.about.is_empty() {
-        schema["description"] = field.about.into();
-    }
-    if let Some(default) = field.default.and_then(|text| serde_json::from_str::<Value>(text).ok()) {
-        schema["default"] = default;
-    }
+    let mut schema = String::from(r#"{"$schema":"https://json-schema.org/draft/2020-12/schema","#);
+    object(&mut schema, fields);
+    schema.push('}');
     schema
 }
 
-fn value(kind: &Kind) -> Value {
-    match kind {
-        Kind::Decimal => json!({ "type": "string", "format": "decimal", "pattern": r"^[-+]?(\d+\.?\d*|\.\d+)$" }),
-        Kind::Percent => json!({ "type": "string", "format": "percent", "pattern": r"^[-+]?(\d+\.?\d*|\.\d+)$" }),
-        Kind::Text => json!({ "type": "string" }),
-        Kind::Month => json!({ "type": "string", "pattern": r"^\d{4}-(0[1-9]|1[0-2])$" }),
-        Kind::Choice(choices) => json!({ "enum": choices }),
-        Kind::UpTo(most) => json!({ "type": "integer", "minimum": 0, "maximum": most }),
-        Kind::Where => condition_list(),
-        Kind::Map(kind) => json!({ "type": "object", "additionalProperties": value(kind) }),
-        Kind::List(kind) => json!({ "type": "array", "items": value(kind) }),
-        Kind::Object(fields) => object(fields),
+// Each of these writes the inside of an object, so that the caller can add to it.
+
+fn object(out: &mut String, fields: &[Field]) {
+    out.push_str(r#""type":"object","additionalProperties":false,"properties":{"#);
+    for (index, field) in fields.iter().enumerate() {
+        comma(out, index);
+        text(out, field.name);
+        out.push_str(":{");
+        kind(out, &field.kind);
+        if !field.about.is_empty() {
+            out.push_str(",\"description\":");
+            text(out, field.about);
+        }
+        if let Some(default) = field.default {
+            out.push_str(",\"default\":");
+            out.push_str(default);
+        }
+        out.push('}');
+    }
+    out.push_str("},\"required\":");
+    let required = fields.iter().filter(|field| field.required).map(|field| field.name);
+    list(out, required);
+}
+
+fn kind(out: &mut String, of: &Kind) {
+    match of {
+        Kind::Decimal => out.push_str(r#""type":"string","format":"decimal","pattern":"^[-+]?(\\d+\\.?\\d*|\\.\\d+)$""#),
+        Kind::Percent => out.push_str(r#""type":"string","format":"percent","pattern":"^[-+]?(\\d+\\.?\\d*|\\.\\d+)$""#),
+        Kind::Text => out.push_str(r#""type":"string""#),
+        Kind::Month => out.push_str(r#""type":"string","pattern":"^\\d{4}-(0[1-9]|1[0-2])$""#),
+        Kind::Choice(choices) => {
+            out.push_str("\"enum\":");
+            list(out, choices.iter().copied());
+        }
+        Kind::UpTo(most) => {
+            out.push_str(r#""type":"integer","minimum":0,"maximum":"#);
+            out.push_str(&most.to_string());
+        }
+        Kind::Where => out.push_str(WHERE),
+        Kind::Map(values) => nested(out, r#""type":"object","additionalProperties":{"#, values),
+        Kind::List(items) => nested(out, r#""type":"array","items":{"#, items),
+        Kind::Object(fields) => object(out, fields),
     }
 }
 
-fn condition_list() -> Value {
-    let texts = json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 });
-    json!({
-        "type": "array",
-        "items": {
-            "type": "object",
-            "properties": {
-                "column": { "type": "string" },
-                "is_in": texts,
-                "not_in": texts,
-                "starts_with": texts,
-                "is_null": { "const": true },
-                "not_null": { "const": true },
-            },
-            "required": ["column"],
-            "minProperties": 2,
-            "maxProperties": 2,
-            "additionalProperties": false,
-        },
-    })
+fn nested(out: &mut String, opening: &str, of: &Kind) {
+    out.push_str(opening);
+    kind(out, of);
+    out.push('}');
+}
+
+/// A column and exactly one test.
+const WHERE: &str = concat!(
+    r#""type":"array","items":{"type":"object","required":["column"],"minProperties":2,"maxProperties":2,"additionalProperties":false,"#,
+    r#""properties":{"column":{"type":"string"},"#,
+    r#""is_in":{"type":"array","minItems":1,"items":{"type":"string"}},"#,
+    r#""not_in":{"type":"array","minItems":1,"items":{"type":"string"}},"#,
+    r#""starts_with":{"type":"array","minItems":1,"items":{"type":"string","minLength":1}},"#,
+    r#""is_null":{"const":true},"not_null":{"const":true}}}"#,
+);
+
+fn comma(out: &mut String, index: usize) {
+    if index > 0 {
+        out.push(',');
+    }
+}
+
+fn list<'a>(out: &mut String, values: impl Iterator<Item = &'a str>) {
+    out.push('[');
+    for (index, value) in values.enumerate() {
+        comma(out, index);
+        text(out, value);
+    }
+    out.push(']');
+}
+
+/// Text of an author's source file: quotes and backslashes are all that needs care.
+fn text(out: &mut String, value: &str) {
+    out.push('"');
+    for character in value.chars() {
+        if matches!(character, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(if character.is_control() { ' ' } else { character });
+    }
+    out.push('"');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
     #[test]
     fn every_kind_of_field_is_described() {

@@ -3,9 +3,10 @@
 //! The component's exports are a thin coat of conversions over this, so what native tests drive is what runs in the sandbox.
 
 use crate::charge::{Earlier, Finding, Line};
-use crate::config::{self, ConfigError};
+use crate::config::ConfigError;
 use crate::decision::{Amount, Decision, IfMissing, Treatment};
 use crate::exact::Rounding;
+use crate::json;
 use crate::money::Money;
 use crate::plan::{Period, Plan, Total};
 use crate::row::{Batch, MoneyColumn};
@@ -46,11 +47,11 @@ pub struct PlacedDecision {
 /// # Errors
 /// With a pointer to what is wrong.
 pub fn configure<R: Rule>(config: &str, period: &Period) -> Result<Plan, ConfigError> {
-    R::plan(&config::read(config)?, period)
+    R::plan(&json::read(config)?, period)
 }
 
 fn configured<R: Rule>(config: &str) -> Result<R::Config, Failure> {
-    config::read(config).map_err(|error| Failure::invalid(error.to_string()))
+    json::read(config).map_err(|error| Failure::invalid(error.to_string()))
 }
 
 /// # Errors

@@ -130,11 +130,12 @@ impl Table {
         for row in selected {
             let decision = &decisions[slots[row] as usize];
             let reads: Vec<Option<Money>> = plan.reads.iter().map(|column| self.money(row, column)).collect();
-            let (customer_cost, held) = outcome(&rater, decision, slots[row], &reads, rated[row].customer_cost)?;
-            let treatment = if held { Treatment::Hold } else { decision.treatment };
+            let (customer_cost, missing) = outcome(&rater, decision, slots[row], &reads, rated[row].customer_cost)?;
+            let treatment = if missing == Some(IfMissing::Hold) { Treatment::Hold } else { decision.treatment };
+            let flag = if missing.is_some() { ": the amount is missing" } else { "" };
             let customer_cost = if treatment == Treatment::Drop { Money::ZERO } else { customer_cost };
             let relabel = decision.relabel.iter().map(|(column, value)| (plan.writes[usize::from(*column)].clone(), value.clone()));
-            rated[row] = Rated { customer_cost, treatment, reason: decision.reason.clone(), relabelled: relabel.collect() };
+            rated[row] = Rated { customer_cost, treatment, reason: format!("{}{flag}", decision.reason), relabelled: relabel.collect() };
         }
         Ok(rated)
     }
@@ -182,25 +183,25 @@ fn dictionaries(dimensions: usize, combinations: &[Vec<Option<&str>>]) -> Vec<Te
     (0..dimensions).map(column).collect()
 }
 
-/// The customer amount of one row, and whether a missing value holds it.
+/// The customer amount of one row, and what to do about the value that it misses.
 fn outcome<R: Adjust>(
     rater: &Rater<R>,
     decision: &PlacedDecision,
     slot: u32,
     reads: &[Option<Money>],
     before: Money,
-) -> Result<(Money, bool), Failure> {
+) -> Result<(Money, Option<IfMissing>), Failure> {
     let read = |column: u8| reads[usize::from(column)];
     Ok(match decision.amount {
-        PlacedAmount::Keep => (before, false),
-        PlacedAmount::Zero => (Money::ZERO, false),
+        PlacedAmount::Keep => (before, None),
+        PlacedAmount::Zero => (Money::ZERO, None),
         PlacedAmount::Copied { column, if_missing } => match read(column).filter(|money| !money.is_zero()) {
-            Some(money) => (money, false),
-            None => (before, if_missing == IfMissing::Hold),
+            Some(money) => (money, None),
+            None => (before, Some(if_missing)),
         },
         PlacedAmount::Scaled { column, rate, digits, rounding } => match read(column) {
-            Some(money) => (money.times(Rate::from_billionths(rate), digits, rounding)?, false),
-            None => (before, false),
+            Some(money) => (money.times(Rate::from_billionths(rate), digits, rounding)?, None),
+            None => (before, None),
         },
         PlacedAmount::Tiered { column, threshold, scale, below, above, digits, rounding } => match read(column) {
             Some(money) => {
@@ -208,13 +209,13 @@ fn outcome<R: Adjust>(
                 let lower = money.units().min(threshold);
                 let exact = |units: i128, rate: i64| units.times(&Factor::of(Rate::from_billionths(rate)), 18, 18, rounding);
                 let sum = exact(lower, below)?.plus(exact(money.units() - lower, above)?)?;
-                (Money::from_units(sum).times(Rate::ONE, digits, rounding)?, false)
+                (Money::from_units(sum).times(Rate::ONE, digits, rounding)?, None)
             }
-            None => (before, false),
+            None => (before, None),
         },
         PlacedAmount::Custom => match custom(rater, slot, reads)? {
-            Some(money) => (money, false),
-            None => (before, false),
+            Some(money) => (money, None),
+            None => (before, None),
         },
     })
 }

@@ -1,0 +1,212 @@
+//! A rule's crate to a component: `rerate plugin build`, and the built-in rules' own build.
+//!
+//! Two compilers can do it: a rustup toolchain that has the wasm32 target, or Debian's with its sources. The result depends on the
+//! sources and the compiler, not on where the checkout lies. Nothing here installs anything; it says what to install.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::digest_of;
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Stack of a rule: the default of 1 MiB would be touched memory in every instance.
+const STACK_BYTES: u32 = 128 * 1024;
+
+#[derive(Debug)]
+pub struct Built {
+    /// sha256 of the component, hexadecimal.
+    pub digest: String,
+    /// In bytes.
+    pub size: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error(
+        "no compiler for {TARGET} found: run `rustup target add {TARGET}`, or on Debian, where rustup cannot, \
+         `apt-get install rustc-web rust-web-src`"
+    )]
+    NoCompiler,
+    #[error(
+        "Debian's compiler needs rust-lld, which neither {0} nor /usr/bin has: `apt-get install lld` or reinstall the rustup toolchain"
+    )]
+    NoLinker(PathBuf),
+    #[error("{} is no crate: it has no Cargo.toml with a [package]", .0.display())]
+    NotACrate(PathBuf),
+    #[error("{program} does not start: {source}")]
+    Start { program: String, source: std::io::Error },
+    #[error("the rule does not compile:\n{0}")]
+    Compile(String),
+    #[error("what was compiled is no rule: {0}; does the crate end with `rerate_rule::export!(...)`?")]
+    NotARule(String),
+    #[error("{}: {source}", .path.display())]
+    File { path: PathBuf, source: std::io::Error },
+}
+
+/// Which compiler makes wasm here.
+enum Compiler {
+    /// The rustup toolchain has the target.
+    Rustup { sysroot: PathBuf },
+    /// Debian's compiler builds the standard library from its sources.
+    Debian { sources: PathBuf, linker: PathBuf },
+}
+
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_SOURCES: &str = "/usr/lib/rustlib/src/rust";
+
+/// Compiles the crate in `dir` and writes the component to `out`.
+pub fn build_component(dir: &Path, out: &Path) -> Result<Built, BuildError> {
+    let dir = dir.canonicalize().map_err(|source| BuildError::File { path: dir.to_owned(), source })?;
+    let compiler = find_compiler(&dir)?;
+    let package = find_package(&dir)?;
+    let module = compile(&dir, &package, &compiler)?;
+    let component = componentize(&module).map_err(|error| BuildError::NotARule(format!("{error:#}")))?;
+    write_whole(out, &component).map_err(|source| BuildError::File { path: out.to_owned(), source })?;
+    Ok(Built { digest: digest_of(&component), size: component.len() })
+}
+
+fn output(command: &mut Command) -> Result<std::process::Output, BuildError> {
+    command.output().map_err(|source| BuildError::Start { program: command.get_program().to_string_lossy().into_owned(), source })
+}
+
+fn find_compiler(dir: &Path) -> Result<Compiler, BuildError> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let asked = output(Command::new(rustc).args(["--print", "sysroot"]).current_dir(dir));
+    let sysroot =
+        asked.ok().filter(|answer| answer.status.success()).map(|answer| String::from_utf8_lossy(&answer.stdout).trim().to_owned());
+    let sysroot = sysroot.map(PathBuf::from).unwrap_or_default();
+    let rustlib = sysroot.join("lib/rustlib");
+    if rustlib.join(TARGET).join("lib").is_dir() {
+        return Ok(Compiler::Rustup { sysroot });
+    }
+    let sources = PathBuf::from(DEBIAN_SOURCES);
+    if !Path::new(DEBIAN_RUSTC).exists() || !sources.join("library/std").is_dir() {
+        return Err(BuildError::NoCompiler);
+    }
+    let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let candidates = [rustlib.join(host).join("bin/rust-lld"), PathBuf::from("/usr/bin/rust-lld")];
+    let linker = candidates.into_iter().find(|path| path.exists()).ok_or(BuildError::NoLinker(rustlib))?;
+    Ok(Compiler::Debian { sources, linker })
+}
+
+struct Package {
+    /// File name of the library without its ending.
+    library: String,
+    target_dir: PathBuf,
+    workspace_dir: PathBuf,
+}
+
+fn cargo(dir: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(dir);
+    // What the outer cargo or the shell set must not reach a build that has to be the same everywhere.
+    for (name, _) in std::env::vars_os() {
+        let shown = name.to_string_lossy();
+        if shown.starts_with("CARGO_PROFILE_")
+            || shown.starts_with("CARGO_ENCODED_")
+            || shown.starts_with("CARGO_PKG_")
+            || shown == "RUSTFLAGS"
+        {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+fn find_package(dir: &Path) -> Result<Package, BuildError> {
+    let manifest = dir.join("Cargo.toml");
+    if !manifest.is_file() {
+        return Err(BuildError::NotACrate(dir.to_owned()));
+    }
+    let answer = output(cargo(dir).args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    if !answer.status.success() {
+        return Err(BuildError::Compile(String::from_utf8_lossy(&answer.stderr).into_owned()));
+    }
+    let metadata: serde_json::Value = serde_json::from_slice(&answer.stdout).map_err(|_| BuildError::NotACrate(dir.to_owned()))?;
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let packages = metadata["packages"].as_array().map_or(&[][..], Vec::as_slice);
+    let package = packages.iter().find(|package| Path::new(package["manifest_path"].as_str().unwrap_or_default()) == manifest);
+    let targets = package.and_then(|package| package["targets"].as_array()).ok_or_else(|| BuildError::NotACrate(dir.to_owned()))?;
+    let is_library = |target: &&serde_json::Value| {
+        target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "lib" || kind == "cdylib" || kind == "rlib"))
+    };
+    let library = targets.iter().find(is_library).ok_or_else(|| BuildError::NotACrate(dir.to_owned()))?;
+    Ok(Package {
+        library: text(&library["name"]).replace('-', "_"),
+        target_dir: PathBuf::from(text(&metadata["target_directory"])).join("components"),
+        workspace_dir: PathBuf::from(text(&metadata["workspace_root"])),
+    })
+}
+
+fn compile(dir: &Path, package: &Package, compiler: &Compiler) -> Result<Vec<u8>, BuildError> {
+    let mut command = cargo(dir);
+    command.args(["rustc", "--lib", "--crate-type", "cdylib", "--release", "--target", TARGET, "--target-dir"]).arg(&package.target_dir);
+    // The same options whatever the crate's own profile says: small, since every version of every rule is kept and embedded, but row
+    // logic as fast as it gets.
+    let profile = [
+        ("OPT_LEVEL", "s"),
+        ("LTO", "fat"),
+        ("PANIC", "abort"),
+        ("STRIP", "symbols"),
+        ("CODEGEN_UNITS", "1"),
+        ("DEBUG", "0"),
+        ("INCREMENTAL", "false"),
+    ];
+    for (name, value) in profile {
+        command.env(format!("CARGO_PROFILE_RELEASE_{name}"), value);
+    }
+    let mut flags: Vec<OsString> = vec![format!("-Clink-arg=-zstack-size={STACK_BYTES}").into()];
+    let mut remap = |from: &Path, to: &str| {
+        let mut flag = OsString::from("--remap-path-prefix=");
+        flag.push(from);
+        flag.push("=");
+        flag.push(to);
+        flags.push(flag);
+    };
+    // The workspace's folder, not the crate's: the flags must be the same for all its rules, or each would build the library again.
+    remap(&package.workspace_dir, "/rule");
+    if let Some(home) = cargo_home() {
+        remap(&home, "/cargo");
+    }
+    match compiler {
+        Compiler::Rustup { sysroot } => remap(sysroot, "/rust"),
+        Compiler::Debian { sources, linker } => {
+            remap(sources, "/rust");
+            flags.extend(["-Zunstable-options", "-Cpanic=immediate-abort"].map(OsString::from));
+            command.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", DEBIAN_RUSTC).env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
+            command.arg("-Zbuild-std=std,panic_abort");
+        }
+    }
+    // Encoded, so that a path with a space stays one flag.
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join(&OsString::from("\x1f")));
+    let answer = output(&mut command)?;
+    if !answer.status.success() {
+        return Err(BuildError::Compile(String::from_utf8_lossy(&answer.stderr).into_owned()));
+    }
+    let module = package.target_dir.join(TARGET).join("release").join(&package.library).with_extension("wasm");
+    std::fs::read(&module).map_err(|source| BuildError::File { path: module, source })
+}
+
+fn cargo_home() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    home.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")))
+}
+
+/// The module with the contract's types, which the SDK's bindings left in it.
+fn componentize(module: &[u8]) -> anyhow::Result<Vec<u8>> {
+    wit_component::ComponentEncoder::default().module(module)?.validate(true).encode()
+}
+
+/// A reader never sees half a component.
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent)?;
+    let mut file = tempfile::NamedTempFile::new_in(parent)?;
+    std::io::Write::write_all(&mut file, bytes)?;
+    let file = file.persist(path)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?; // a temporary file is its owner's alone
+    Ok(())
+}
