@@ -58,14 +58,17 @@ impl CsvText {
 }
 
 fn quote(values: &Dictionary) -> Result<Quoted, LakeError> {
-    let failed = |_| LakeError::batch("", "a text could not be quoted");
+    let failed = || LakeError::batch("", "a text could not be quoted");
+    let mut writer = csv::Writer::from_writer(Vec::new());
     let mut quoted = Dictionary::new();
+    let mut from = 0;
     for value in values.iter() {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record([value]).map_err(failed)?;
-        let line = writer.into_inner().map_err(|_| LakeError::batch("", "a text could not be quoted"))?;
-        let line = String::from_utf8(line).map_err(|_| LakeError::batch("", "a text could not be quoted"))?;
-        quoted.push(line.strip_suffix('\n').unwrap_or(&line));
+        writer.write_record([value]).map_err(|_| failed())?;
+        writer.flush().map_err(|_| failed())?;
+        let written = writer.get_ref();
+        let line = written.get(from..written.len() - 1).and_then(|line| std::str::from_utf8(line).ok());
+        quoted.push(line.ok_or_else(failed)?);
+        from = written.len();
     }
     Ok(Quoted(quoted))
 }
@@ -89,12 +92,14 @@ fn natives(batch: &Batch) -> Result<Cells<'_>, LakeError> {
 impl Rendered<'_> {
     pub(super) fn rows(&self, rows: Range<usize>) -> Vec<u8> {
         let mut out = String::with_capacity(rows.len() * 512);
+        // Neighbours mostly share their times, and a calendar is slow.
+        let mut times = vec![(NULL_TIME, String::new()); self.cells.len()];
         for row in rows {
-            for (index, cells) in self.cells.iter().enumerate() {
+            for ((index, cells), time) in self.cells.iter().enumerate().zip(&mut times) {
                 if index > 0 {
                     out.push(',');
                 }
-                cells.put(row, &mut out);
+                cells.put(row, time, &mut out);
             }
             out.push_str("\r\n");
         }
@@ -103,7 +108,7 @@ impl Rendered<'_> {
 }
 
 impl Cells<'_> {
-    fn put(&self, row: usize, out: &mut String) {
+    fn put(&self, row: usize, last_time: &mut (i64, String), out: &mut String) {
         match self {
             Self::Null => {}
             Self::Text(quoted, codes) => {
@@ -118,9 +123,10 @@ impl Cells<'_> {
                 }
             }
             Self::Time(micros) => {
-                if let Some(time) = time_text(micros[row]) {
-                    out.push_str(&time);
+                if micros[row] != last_time.0 {
+                    *last_time = (micros[row], time_text(micros[row]).unwrap_or_default());
                 }
+                out.push_str(&last_time.1);
             }
             Self::Native(columns) => {
                 let mut parts = columns.iter().filter(|(_, codes)| codes[row] != NULL_CODE).map(|(quoted, codes)| quoted.0.get(codes[row]));

@@ -155,8 +155,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The periods of a batch, and the rows of each, or `None` where it is all of them.
-fn split(chunk: ChunkId, batch: &Batch) -> Result<Vec<(Period, Option<Vec<u32>>)>, LakeError> {
+/// A period of a batch and the rows of it, or `None` where it is all of them.
+type Share = (Period, Option<Vec<u32>>);
+
+fn split(chunk: ChunkId, batch: &Batch) -> Result<Vec<Share>, LakeError> {
     let starts = batch.time("BillingPeriodStart").map(|column| &column.micros);
     let charges = batch.time("ChargePeriodStart").map(|column| &column.micros);
     let mut rows: BTreeMap<Period, Vec<u32>> = BTreeMap::new();
