@@ -16,6 +16,7 @@ mod month;
 mod organisation;
 mod parquet;
 mod random;
+pub mod sample;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
