@@ -14,7 +14,6 @@ use crate::generate::{self, Discounts, GenerateError, Organisation, Provider, Sp
 const CUSTOMERS: [&str; 5] = ["Blue Harbor Retail", "Kestrel Robotics", "Tidewater Health", "Larkspur Media", "Quarry Street Games"];
 
 #[derive(Debug, clap::Args)]
-#[command(arg_required_else_help = true)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

@@ -3,6 +3,7 @@
 //! Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 the run failed, 2 bad usage or bad input.
 
 pub mod bill;
+pub mod demo;
 pub mod output;
 pub mod serve;
 
@@ -15,6 +16,7 @@ use crate::sandbox;
 
 const EXAMPLES: &str = "\
 Examples:
+  rerate demo                                         a sample reseller, rated and served
   rerate bill generate --rows 100000 --out bills      make a bill to try things on
 
 Log messages: RUST_LOG=info (or debug, or rerate=trace).";
@@ -29,7 +31,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a sample reseller with bills, tenants and rules, rate it, and serve it
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::Args),
     /// Work with bills: generate one
+    #[command(arg_required_else_help = true)]
     Bill(bill::Args),
     /// Run the daemon
     Serve(serve::Args),
@@ -62,6 +68,12 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 /// An error that a command did not classify is a failed run; its causes follow in the same line.
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
@@ -77,6 +89,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse(); // clap itself ends with 2 on bad usage
     log_to_stderr();
     let done = match cli.command {
+        Command::Demo(args) => demo::run(args),
         Command::Bill(args) => bill::run(args),
         Command::Serve(args) => serve::run(args),
     };

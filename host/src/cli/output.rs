@@ -133,33 +133,58 @@ fn group(digits: &str) -> String {
     out
 }
 
-/// Does `work` under a progress bar that follows `progress`; without a terminal there is no bar. `of_bytes` says what the units are.
+/// A progress bar on a terminal, nothing elsewhere.
+pub struct Bar(Option<ProgressBar>);
+
+impl Bar {
+    /// `of_bytes` says what its units are.
+    pub fn new(title: &str, of_bytes: bool) -> Self {
+        if !stderr_is_terminal() {
+            return Self(None);
+        }
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+        let units = if of_bytes { "{bytes}/{total_bytes}" } else { "{human_pos}/{human_len}" };
+        if let Ok(style) = ProgressStyle::with_template(&format!("{{prefix:24}} {{wide_bar:.cyan/dim}} {units}  {{msg}}  {{elapsed}}")) {
+            bar.set_style(style);
+        }
+        bar.set_prefix(title.to_owned());
+        Self(Some(bar))
+    }
+
+    pub fn set(&self, done: u64, total: u64, rows: u64) {
+        if let Some(bar) = &self.0 {
+            bar.set_length(total);
+            bar.set_position(done);
+            bar.set_message(format!("{} lines", count(rows)));
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Does `work` under a progress bar that follows `progress`.
 pub fn with_bar<T>(title: &str, progress: &Progress, of_bytes: bool, work: impl FnOnce() -> T) -> T {
     if !stderr_is_terminal() {
         return work();
     }
-    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    let units = if of_bytes { "{bytes}/{total_bytes}" } else { "{human_pos}/{human_len}" };
-    let template = format!("{{prefix:28}} {{wide_bar:.cyan/dim}} {units}  {{msg}}  {{elapsed}}");
-    if let Ok(style) = ProgressStyle::with_template(&template) {
-        bar.set_style(style);
-    }
-    bar.set_prefix(title.to_owned());
+    let bar = Bar::new(title, of_bytes);
     let finished = AtomicBool::new(false);
-    let result = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         scope.spawn(|| {
             while !finished.load(Ordering::Acquire) {
-                bar.set_length(progress.total());
-                bar.set_position(progress.done());
-                bar.set_message(format!("{} rows", count(progress.rows())));
+                bar.set(progress.done(), progress.total(), progress.rows());
                 std::thread::park_timeout(REFRESH);
             }
         });
         let _end = SetOnDrop(&finished); // also when the work panics: the scope waits for the watcher
         work()
-    });
-    bar.finish_and_clear();
-    result
+    })
 }
 
 struct SetOnDrop<'a>(&'a AtomicBool);

@@ -293,3 +293,37 @@ fn too_few_lines_a_bill_that_is_there_and_too_many_files_are_refused() {
     assert_eq!(make(&Spec { rows: least, ..good.clone() }).unwrap().rows, least);
     assert!(matches!(make(&good), Err(GenerateError::Exists { .. })));
 }
+
+/// The importer shares no code with the generator: they agree on every sum, or one of them is wrong.
+#[test]
+fn every_generated_bill_imports_with_the_generators_own_sums() {
+    use crate::bills;
+    for (format, discounts) in [
+        (Format::Cur2, Discounts::Lines),
+        (Format::Cur2, Discounts::Columns),
+        (Format::Cur, Discounts::Columns),
+        (Format::Focus, Discounts::Columns),
+    ] {
+        for compression in [Compression::CsvGz, Compression::Parquet] {
+            let what = format!("{format:?} {discounts:?} {compression:?}");
+            let (folder, generated) = written(&Spec { compression, ..spec(format, discounts, 3_000) }, 2);
+            let found = bills::discover(folder.path()).unwrap();
+            let [bill] = found.as_slice() else { panic!("{what}: {found:?}") };
+            assert_eq!((bill.files.len(), bill.manifest.is_some()), (3, format != Format::Focus), "{what}");
+            let report = bills::import(bill, 2, &Progress::new(), &|_, _| Ok(())).unwrap_or_else(|e| panic!("{what}: {e}"));
+            assert_eq!(report.rows, 3_000, "{what}");
+            let [total] = report.totals.as_slice() else { panic!("{what}: {:?}", report.totals) };
+            assert_eq!((total.currency.as_str(), total.billed), ("USD", generated.billed), "{what}");
+            assert_eq!(
+                (report.split_cost.rows, report.split_cost.amount),
+                (generated.split_cost.rows, generated.split_cost.billed),
+                "{what}"
+            );
+            if format != Format::Focus {
+                let counted: BTreeMap<String, u64> = generated.by_type.iter().map(|(kind, sum)| ((*kind).to_owned(), sum.rows)).collect();
+                assert_eq!(report.line_types, counted, "{what}");
+                assert!(report.unknown_line_types.is_empty(), "{what}: {:?}", report.unknown_line_types);
+            }
+        }
+    }
+}
