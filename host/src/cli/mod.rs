@@ -60,6 +60,11 @@ impl Failure {
         Self { message: message.to_string(), next: None, code: 2 }
     }
 
+    /// What went wrong, without what can be done about it.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Adds what the person can do about it.
     #[must_use]
     pub fn next(mut self, next: impl fmt::Display) -> Self {

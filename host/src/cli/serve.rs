@@ -16,7 +16,7 @@ use crate::http::{self, AppState};
 use crate::jobs::{DataDir, DataDirError, Jobs, Options, Wake};
 use crate::plugins::watch::FolderWatch;
 use crate::plugins::{Plugins, deploy_builtins, watch_folder};
-use crate::sandbox::{Compile, Sandbox, SandboxOptions};
+use crate::sandbox::{Compile, Limits, Sandbox, SandboxOptions};
 use crate::store::Store;
 
 /// How long the work under way may take to stop: a batch of charges, a chunk of a bill.
@@ -54,6 +54,7 @@ pub struct Settings {
     pub listen: SocketAddr,
     pub database: Option<String>,
     pub compile: Compile,
+    pub limits: Limits,
     pub jobs: Options,
 }
 
@@ -62,7 +63,7 @@ impl Default for Settings {
     fn default() -> Self {
         let compile = std::env::current_exe().map_or(Compile::InProcess, Compile::Child);
         let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
-        Self { data: PathBuf::from("rerate-data"), listen, database: None, compile, jobs: Options::default() }
+        Self { data: PathBuf::from("rerate-data"), listen, database: None, compile, limits: Limits::default(), jobs: Options::default() }
     }
 }
 
@@ -91,11 +92,11 @@ impl Daemon {
         let store = Store::open(&database, Clock::system()).await?;
         store.idempotency_release_all().await?;
         let sandbox =
-            Sandbox::new(SandboxOptions { cache_dir: Some(data.compiled()), compile: settings.compile, ..SandboxOptions::default() })?;
+            Sandbox::new(SandboxOptions { cache_dir: Some(data.compiled()), limits: settings.limits, compile: settings.compile })?;
         let (events, wake) = (Events::new(), Wake::default());
         let woken = wake.clone();
         let plugins = Plugins::open(&data.components(), sandbox, store.clone(), events.clone(), move || woken.now()).await?;
-        deploy_builtins(&plugins, &[]).await;
+        deploy_builtins(&plugins).await;
         let jobs = Jobs::start(store.clone(), Arc::clone(&plugins), Arc::clone(&data), events.clone(), wake, settings.jobs).await?;
         let watch = watch_folder(&plugins, &data.plugins())?;
         let token_file = http::auth::ensure_admin_token(&store, data.root()).await?;
@@ -175,3 +176,6 @@ fn refused_address(address: SocketAddr, error: &std::io::Error) -> Failure {
 pub fn is_used(data: &Path) -> bool {
     data.join("rerate.db").exists()
 }
+
+#[cfg(test)]
+mod tests;

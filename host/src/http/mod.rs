@@ -6,13 +6,18 @@
 mod assignments;
 pub mod auth;
 mod errors;
+mod events;
 mod extract;
 mod idempotency;
 mod integrations;
+mod lines;
 mod openapi;
+mod plugins;
 mod reply;
+mod reports;
 mod router;
 mod rules;
+mod runs;
 mod serve;
 mod session;
 mod snapshots;

@@ -8,7 +8,10 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::errors::ApiError;
 use super::trace::{self, Boundary};
-use super::{AppState, assignments, auth, idempotency, integrations, openapi, rules, session, snapshots, subaccounts, tenants};
+use super::{
+    AppState, assignments, auth, events, idempotency, integrations, lines, openapi, plugins, reports, rules, runs, session, snapshots,
+    subaccounts, tenants,
+};
 
 /// Bytes of a JSON body: the largest configuration of a rule is half of it.
 pub(super) const MAX_JSON: usize = 2 << 20;
@@ -24,6 +27,11 @@ fn guarded() -> OpenApiRouter<AppState> {
         .merge(subaccounts::routes())
         .merge(rules::routes())
         .merge(assignments::routes())
+        .merge(plugins::routes())
+        .merge(runs::routes())
+        .merge(reports::routes())
+        .merge(lines::routes())
+        .merge(events::routes())
 }
 
 /// What the service says of itself.

@@ -254,18 +254,25 @@ async fn start_next(inner: &Arc<Inner>, plan: &Arc<Plan>, queued: BTreeMap<Key, 
     Ok(())
 }
 
+/// Looks at the progress between two notes of it in the store: a reader of runs is content with every two seconds.
+const NOTED_EVERY: u32 = 10;
+
 async fn tell_progress(inner: Arc<Inner>) {
-    loop {
+    for look in 1_u32.. {
         tokio::time::sleep(PROGRESS_EVERY).await;
         let told = lock(&inner.rating).as_ref().map(|rating| Event::Rating {
             runs: rating.runs.keys().cloned().collect(),
             period: rating.period,
             position: Position::of(&rating.progress),
         });
-        match told {
-            Some(event) => inner.events.send(event),
-            None => return,
+        let Some(Event::Rating { runs, position, .. }) = &told else { return };
+        if look.is_multiple_of(NOTED_EVERY) {
+            for run in runs {
+                // A note that is lost costs nothing: the next one says more.
+                let _ = inner.store.run_progress(run, position.done, position.total).await;
+            }
         }
+        told.into_iter().for_each(|event| inner.events.send(event));
     }
 }
 

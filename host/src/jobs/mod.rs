@@ -31,9 +31,9 @@ pub use data_dir::{DataDir, DataDirError};
 pub use wake::Wake;
 
 use crate::domain::progress::Progress;
-use crate::events::{Events, Position};
+use crate::events::Events;
 use crate::plugins::Plugins;
-use crate::store::{Run, RunState, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -135,21 +135,6 @@ impl Jobs {
         drop(imports);
         self.inner.import_wake.notify_one();
         self.inner.wake.now();
-    }
-
-    /// Tries a failed run again, though nothing has changed.
-    pub async fn retry(&self, run_id: &str) -> Result<Run, StoreError> {
-        let run = self.inner.store.run_retry(run_id).await?;
-        self.inner.tell_run(&run, RunState::Queued, None);
-        self.inner.wake.now();
-        Ok(run)
-    }
-
-    /// How far the rating of a run is, if it is under way.
-    pub fn position(&self, run_id: &str) -> Option<Position> {
-        let rating = lock(&self.inner.rating);
-        let rating = rating.as_ref().filter(|rating| rating.runs.contains_key(run_id))?;
-        Some(Position::of(&rating.progress))
     }
 
     /// Waits until everything is imported and rated that was known when this was called, or failed.

@@ -84,7 +84,7 @@ pub enum CheckError {
 }
 
 /// A component that was not deployed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Refused {
     pub at: Moment,
     /// The file's name, or `upload`.

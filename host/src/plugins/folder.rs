@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::builtin::{BUILTINS, Builtin};
 use super::deploy::{MAX_COMPONENT_BYTES, Plugins};
 use super::watch::{Dropped, FolderWatch, WatchError};
 use crate::store::Origin;
@@ -28,8 +29,8 @@ async fn take(plugins: &Arc<Plugins>, file: Dropped) {
 
 /// Deploys the built-in rules of this version of the program. One that is known is left as it is, active or not, and so is a name whose
 /// active version an administrator brought in.
-pub async fn deploy_builtins(plugins: &Arc<Plugins>, builtins: &[(&str, &[u8])]) {
-    let deployments = builtins.iter().map(|(name, component)| async move {
+pub async fn deploy_builtins(plugins: &Arc<Plugins>) {
+    let deployments = BUILTINS.iter().map(|Builtin { name, component }| async move {
         let theirs = match plugins.store().plugin(name).await {
             Ok(plugin) => plugins.store().plugin_version(&plugin.active_digest).await.is_ok_and(|active| active.origin != Origin::Builtin),
             Err(_) => false,

@@ -1,0 +1,39 @@
+//! `/v1/events`: what happens, as it happens.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::sse::{Event as SentEvent, KeepAlive, Sse};
+use futures::{Stream, StreamExt};
+use tokio_stream::wrappers::BroadcastStream;
+use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::AppState;
+use super::errors::Problems;
+use crate::events::Event;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(event_stream))
+}
+
+/// How often a quiet stream says that it is alive: shorter than the patience of common proxies.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Streams events: runs and their progress, imports, plugins. A hint each, not a record: a listener that falls behind gets `missed` and
+/// reads again what it shows.
+#[utoipa::path(get, path = "/v1/events", tag = "events",
+    responses((status = 200, content_type = "text/event-stream", body = String, description = "Server-sent events whose data is JSON"), Problems))]
+async fn event_stream(State(state): State<AppState>) -> Sse<impl Stream<Item = Result<SentEvent, Infallible>>> {
+    let events = BroadcastStream::new(state.events.subscribe()).map(|received| Ok(sent(received)));
+    Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT))
+}
+
+fn sent(received: Result<Event, BroadcastStreamRecvError>) -> SentEvent {
+    match received {
+        Ok(event) => SentEvent::default().event(event.name()).json_data(&event).unwrap_or_default(),
+        Err(BroadcastStreamRecvError::Lagged(count)) => SentEvent::default().event("missed").data(format!("{{\"count\":{count}}}")),
+    }
+}

@@ -1,0 +1,175 @@
+//! `/v1/runs`: what was rated, is being rated, and why it came out so.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::AppState;
+use super::errors::{ApiResult, Problems};
+use super::extract::{Query, page};
+use crate::clock::Moment;
+use crate::domain::money::Amount;
+use crate::domain::period::Period;
+use crate::domain::rated::RuleFinding;
+use crate::jobs::Change;
+use crate::store::{Page, Run, RunFilter, RunState};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(run_list)).routes(routes!(run_get)).routes(routes!(run_retry)).routes(routes!(run_explain))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct RunQuery {
+    tenant_id: Option<String>,
+    #[param(value_type = Option<String>, example = "2026-09")]
+    period: Option<Period>,
+    #[param(example = "USD")]
+    currency: Option<String>,
+    state: Option<RunState>,
+    /// Only those that readers are shown.
+    #[serde(default)]
+    published: bool,
+    /// Items of a page, 1 to 1000; 100 if absent.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// `next` of the page before.
+    after: Option<String>,
+}
+
+/// A run without what it is made of.
+#[derive(Debug, Serialize, ToSchema)]
+struct RunSummary {
+    id: String,
+    tenant_id: String,
+    period: Period,
+    currency: String,
+    state: RunState,
+    progress_done: u64,
+    progress_total: u64,
+    failure: Option<String>,
+    charges: u64,
+    billed: Option<Amount>,
+    charged: Option<Amount>,
+    rating_millis: Option<i64>,
+    created_at: Moment,
+    finished_at: Option<Moment>,
+}
+
+impl From<Run> for RunSummary {
+    fn from(run: Run) -> Self {
+        Self {
+            id: run.id,
+            tenant_id: run.tenant_id,
+            period: run.period,
+            currency: run.currency,
+            state: run.state,
+            progress_done: run.progress_done,
+            progress_total: run.progress_total,
+            failure: run.failure,
+            charges: run.charges,
+            billed: run.billed,
+            charged: run.charged,
+            rating_millis: run.rating_millis,
+            created_at: run.created_at,
+            finished_at: run.finished_at,
+        }
+    }
+}
+
+/// How a run gets from what was billed to what is charged.
+#[derive(Debug, Serialize, ToSchema)]
+struct Explanation {
+    run_id: String,
+    state: RunState,
+    failure: Option<String>,
+    billed: Option<Amount>,
+    /// In the order in which the rules applied.
+    steps: Vec<StepView>,
+    charged: Option<Amount>,
+    findings: Vec<RuleFinding>,
+}
+
+/// What one rule did.
+#[derive(Debug, Serialize, ToSchema)]
+struct StepView {
+    rule_id: String,
+    title: String,
+    plugin: String,
+    /// The component that ran.
+    digest: String,
+    #[schema(value_type = Object)]
+    config: serde_json::Value,
+    /// Charges that it changed, dropped, held or relabelled, and lines that it added.
+    rows: Option<u64>,
+    /// Customer cost after it minus before it.
+    delta: Option<Amount>,
+    /// The tenant's total behind it.
+    charged: Option<Amount>,
+}
+
+/// Lists runs, oldest first.
+#[utoipa::path(get, path = "/v1/runs", tag = "runs", params(RunQuery), responses((status = 200, body = Page<RunSummary>), Problems))]
+async fn run_list(State(state): State<AppState>, Query(query): Query<RunQuery>) -> ApiResult<Json<Page<RunSummary>>> {
+    let page = page(query.limit, query.after)?;
+    let (tenant_id, period, currency) = (query.tenant_id, query.period, query.currency);
+    let filter = RunFilter { tenant_id, period, currency, state: query.state, published: query.published };
+    let found = state.store.runs(&filter, &page).await?;
+    Ok(Json(Page { items: found.items.into_iter().map(RunSummary::from).collect(), next: found.next }))
+}
+
+/// Shows a run: its chain, totals, what each rule did, lines that rules added, findings, or why it failed.
+#[utoipa::path(get, path = "/v1/runs/{id}", tag = "runs", params(("id" = String, Path)), responses((status = 200, body = Run), Problems))]
+async fn run_get(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<Run>> {
+    Ok(Json(state.store.run(&id).await?))
+}
+
+/// Tries a failed run again, though nothing has changed. Only the newest of its tenant, period and currency.
+#[utoipa::path(post, path = "/v1/runs/{id}/retry", tag = "runs", params(("id" = String, Path)),
+    responses((status = 202, body = Run), Problems))]
+async fn run_retry(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<(StatusCode, Json<Run>)> {
+    let run = state.store.run_retry(&id).await?;
+    state.poke(Change::Runs);
+    Ok((StatusCode::ACCEPTED, Json(run)))
+}
+
+/// Explains a run rule by rule, from what was billed to what is charged.
+#[utoipa::path(get, path = "/v1/runs/{id}/explain", tag = "runs", params(("id" = String, Path)),
+    responses((status = 200, body = Explanation), Problems))]
+async fn run_explain(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<Explanation>> {
+    Ok(Json(explain(state.store.run(&id).await?)))
+}
+
+fn explain(run: Run) -> Explanation {
+    let mut charged = run.billed;
+    let mut effects = run.by_rule.into_iter();
+    let steps = run.chain.into_iter().map(|entry| {
+        let effect = effects.next();
+        let delta = effect.as_ref().map(|effect| effect.delta);
+        charged = charged.zip(delta).and_then(|(charged, delta)| charged.checked_add(delta));
+        StepView {
+            rule_id: entry.rule_id,
+            title: entry.title,
+            plugin: entry.plugin,
+            digest: entry.digest,
+            config: entry.config,
+            rows: effect.map(|effect| effect.rows),
+            delta,
+            charged,
+        }
+    });
+    Explanation {
+        run_id: run.id,
+        state: run.state,
+        failure: run.failure,
+        billed: run.billed,
+        steps: steps.collect(),
+        charged: run.charged,
+        findings: run.findings,
+    }
+}
