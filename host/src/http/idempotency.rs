@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
+use tracing::Instrument;
 
 use super::AppState;
 use super::auth::Caller;
@@ -45,11 +46,18 @@ pub(super) async fn replay(State(state): State<AppState>, request: Request, next
     }
     // On a task of its own: a caller that hangs up must not leave the key without an answer.
     let request = Request::from_parts(parts, Body::from(body));
-    let work = tokio::spawn(async move {
+    let (store, token_id, same_key) = (state.store.clone(), token.id.clone(), key.clone());
+    let work = async move {
         let response = next.run(request).await;
         keep(&state, &token.id, &key, response).await
-    });
-    work.await.map_err(ApiError::internal)?
+    };
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(answer) => answer,
+        Err(panicked) => {
+            store.idempotency_release(&token_id, &same_key).await?;
+            Err(ApiError::internal(panicked))
+        }
+    }
 }
 
 fn request_digest(path: &str, body: &Bytes) -> String {

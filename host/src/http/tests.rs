@@ -20,6 +20,7 @@ mod access;
 mod document;
 mod nouns;
 mod requests;
+mod rules;
 
 struct TestApp {
     router: Router,

@@ -35,6 +35,7 @@ pub(super) async fn boundary(State(boundary): State<Boundary>, request: Request,
     let id = boundary.clock.id("req");
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", id, method = %request.method(), route);
+    let reads = request.method().is_safe();
     let begun = Instant::now();
     let mut response = async {
         let Ok(_place) = boundary.places.try_acquire() else {
@@ -51,7 +52,8 @@ pub(super) async fn boundary(State(boundary): State<Boundary>, request: Request,
     let _entered = span.enter();
     match response.extensions().get::<Cause>() {
         Some(Cause(cause)) => tracing::error!(status, millis, %cause, "failed"),
-        None => tracing::debug!(status, millis, "answered"),
+        None if reads => tracing::debug!(status, millis, "answered"),
+        None => tracing::info!(status, millis, "answered"),
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", value);

@@ -152,7 +152,8 @@ impl Store {
         expect_version("rule", id, current, expected)?;
         let used: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM assignments WHERE rule_id = $1").bind(id).fetch_one(&mut *tx).await?;
         if used > 0 {
-            return Err(StoreError::Conflict(format!("the rule {title} is in {used} assignments: delete those first")));
+            let used = if used == 1 { "an assignment".to_owned() } else { format!("{used} assignments") };
+            return Err(StoreError::Conflict(format!("the rule {title} is in use by {used}: delete that first")));
         }
         sqlx::query("DELETE FROM rules WHERE id = $1").bind(id).execute(&mut *tx).await?;
         tx.commit().await?;

@@ -97,7 +97,7 @@ async fn a_rule_names_a_plugin_and_a_version_that_exist() {
     let rule = fresh.rule_create(&fields).await.unwrap();
     assert_eq!(message(fresh.rule_create(&fields).await), "a rule with the title 5 % exists already");
     fresh.assignment_create(&everywhere(&rule)).await.unwrap();
-    assert_eq!(message(fresh.rule_delete(&rule.id, None).await), "the rule 5 % is in 1 assignments: delete those first");
+    assert_eq!(message(fresh.rule_delete(&rule.id, None).await), "the rule 5 % is in use by an assignment: delete that first");
 }
 
 #[tokio::test]
