@@ -4,7 +4,7 @@ use crate::store::Origin;
 /// A service that has the built-in `exclusion`.
 async fn with_exclusion() -> TestApp {
     let app = TestApp::new().await;
-    let component = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/dist/exclusion.wasm")).unwrap();
+    let component = crate::plugins::builtin::builtin("exclusion").unwrap().component.to_vec();
     app.state.plugins.deploy(component, Origin::Builtin, "exclusion").await.unwrap();
     app
 }
