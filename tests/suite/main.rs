@@ -1,4 +1,6 @@
 //! End-to-end tests through the real binary: what a person would type, and what comes out.
 
 mod cases;
+mod input;
+mod layers;
 mod run;

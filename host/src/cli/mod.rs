@@ -5,6 +5,7 @@
 pub mod bill;
 pub mod demo;
 pub mod output;
+pub mod rate;
 pub mod serve;
 
 use std::fmt;
@@ -18,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   rerate demo                                         a sample reseller, rated and served
   rerate bill generate --rows 100000 --out bills      make a bill to try things on
+  rerate rate bills --chain chain.toml --out rated    rate it
 
 Log messages: RUST_LOG=info (or debug, or rerate=trace).";
 
@@ -39,6 +41,8 @@ enum Command {
     Bill(bill::Args),
     /// Run the daemon
     Serve(serve::Args),
+    /// Rate bills by a chain of rules, without a daemon
+    Rate(rate::Args),
 }
 
 /// Why a command did not do its work: one line, and what to do next.
@@ -97,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Bill(args) => bill::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Rate(args) => rate::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

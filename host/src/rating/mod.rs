@@ -26,6 +26,8 @@ mod lines;
 pub mod month;
 pub mod outcome;
 pub mod split;
+#[cfg(test)]
+mod tests;
 pub mod totals;
 pub mod working;
 

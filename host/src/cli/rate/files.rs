@@ -33,6 +33,11 @@ impl RuleEntry {
             && self.tenants.as_ref().is_none_or(|names| names.iter().any(|name| name == tenant))
     }
 
+    /// A period in which it is effective.
+    pub(super) fn first_period(&self) -> Period {
+        self.from.or(self.to).unwrap_or_else(|| Period::of(jiff::civil::date(2026, 1, 1)))
+    }
+
     /// The configuration as JSON with sorted keys.
     pub(super) fn config_json(&self) -> String {
         json_of(toml::Value::Table(self.config.clone())).to_string()
@@ -142,7 +147,9 @@ mod tests {
 
     #[test]
     fn a_rule_is_effective_for_its_tenants_and_periods_only() {
-        let rules = chain("[[rule]]\ntitle='a'\nplugin='markup'\ntenants=['x']\nfrom='2026-02'\nto='2026-03'\n[rule.config]\npercent='5'\n").unwrap();
+        let rules =
+            chain("[[rule]]\ntitle='a'\nplugin='markup'\ntenants=['x']\nfrom='2026-02'\nto='2026-03'\n[rule.config]\npercent='5'\n")
+                .unwrap();
         let effective = |tenant, period: &str| rules[0].is_effective(tenant, period.parse().unwrap());
         assert!(effective("x", "2026-02") && effective("x", "2026-03"));
         assert!(!effective("x", "2026-01") && !effective("x", "2026-04") && !effective("y", "2026-02"));

@@ -23,8 +23,9 @@ use crate::jobs::ingest::{IngestError, ingest};
 use crate::jobs::rate::{PeriodRequest, RunRequest, SnapshotInput, open, rate_period};
 use crate::lake::{self, OverlayReader, WrittenPeriod};
 use crate::plugins::builtin;
+use crate::rating::chain::check_plan;
 use crate::rating::{ChainRule, Owners, RunFailure, RunOutcome};
-use crate::sandbox::{Plugin, Sandbox, SandboxOptions};
+use crate::sandbox::{ConfigureError, Plugin, Sandbox, SandboxOptions};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -102,6 +103,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     };
     check_tenants_of_rules(&rules, &tenants)?;
     let plugins = load_plugins(&args.chain, &rules)?;
+    check_configurations(&rules, &plugins)?;
     let workers = args.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, std::num::NonZero::get);
     std::fs::create_dir_all(&args.out).map_err(|e| Failure::input(format!("cannot make {}: {e}", args.out.display())))?;
     // Beside the results, so that a full system disk is not filled with what is thrown away.
@@ -140,7 +142,8 @@ fn check_tenants_of_rules(rules: &[RuleEntry], tenants: &[TenantEntry]) -> Resul
     for rule in rules {
         for name in rule.tenants.iter().flatten() {
             if !tenants.iter().any(|t| t.name == *name) && !(tenants.is_empty() && name == EVERYONE) {
-                let known = if tenants.is_empty() { "no tenants.toml was given".to_owned() } else { "it is not in tenants.toml".to_owned() };
+                let known =
+                    if tenants.is_empty() { "no tenants.toml was given".to_owned() } else { "it is not in tenants.toml".to_owned() };
                 return Err(Failure::input(format!("rule {:?} is for a tenant {name:?}: {known}", rule.title)));
             }
         }
@@ -161,15 +164,31 @@ fn load_plugins(chain: &Path, rules: &[RuleEntry]) -> Result<BTreeMap<String, Ar
         let named = |message: String| Failure::input(format!("rule {:?}: {message}", rule.title));
         let bytes = match files::component_path(chain, &rule.plugin) {
             Some(path) => std::fs::read(&path).map_err(|e| named(format!("cannot read the plugin {}: {e}", path.display())))?,
-            None => builtin::component(&rule.plugin).map(<[u8]>::to_vec).ok_or_else(|| {
-                named(format!("there is no built-in plugin {:?}", rule.plugin))
-                    .next(format!("one of {}; or a path that ends in .wasm", builtin::names().collect::<Vec<_>>().join(", ")))
+            None => builtin::builtin(&rule.plugin).map(|b| b.component.to_vec()).ok_or_else(|| {
+                named(format!("there is no built-in plugin {:?}", rule.plugin)).next(format!(
+                    "one of {}; or a path that ends in .wasm",
+                    builtin::BUILTINS.iter().map(|b| b.name).collect::<Vec<_>>().join(", ")
+                ))
             })?,
         };
         let plugin = sandbox.load(&bytes).map_err(|refusal| named(format!("plugin {:?} is refused: {refusal}", rule.plugin)))?;
         plugins.insert(rule.plugin.clone(), plugin);
     }
     Ok(plugins)
+}
+
+/// Refuses a mistake in the chain before the bills are read.
+fn check_configurations(rules: &[RuleEntry], plugins: &BTreeMap<String, Arc<Plugin>>) -> Result<(), Failure> {
+    for rule in rules {
+        let wrong = |error: &dyn std::fmt::Display| Failure::input(format!("rule {:?}: {error}", rule.title));
+        let bill = BillPeriod { period: rule.first_period(), currency: "USD".to_owned() };
+        let plan = plugins[&rule.plugin].configure(&rule.config_json(), &bill).map_err(|error| match error {
+            ConfigureError::Refused(refusal) => wrong(&refusal).next(format!("see the configuration of the plugin {:?}", rule.plugin)),
+            error => Failure::run(format!("rule {:?}: {error}", rule.title)),
+        })?;
+        check_plan(&plan).map_err(|reason| wrong(&reason))?;
+    }
+    Ok(())
 }
 
 fn import_all(args: &Args, scratch: &Path, workers: usize) -> Result<Vec<Snapshot>, Failure> {
@@ -273,10 +292,9 @@ impl Session<'_> {
             currency: currency.clone(),
             rules: self.chain_of(*tenant, currency, period, history),
             overlay: overlay(*tenant, currency),
-            meta: self.meta(*tenant, currency, period),
+            note: self.note(*tenant, currency, period),
         });
-        let request =
-            PeriodRequest { period, snapshots: inputs, payers: self.payers(), runs: runs.collect(), workers: self.workers };
+        let request = PeriodRequest { period, snapshots: inputs, payers: self.payers(), runs: runs.collect(), workers: self.workers };
         let progress = Progress::new();
         let month = output::with_bar(&format!("rate {period}"), &progress, false, || rate_period(request, &progress))?;
 
@@ -375,10 +393,11 @@ impl Session<'_> {
     }
 
     /// What the run was made of, for whoever opens the overlay later.
-    fn meta(&self, tenant: usize, currency: &str, period: Period) -> serde_json::Value {
+    fn note(&self, tenant: usize, currency: &str, period: Period) -> String {
         let chain = self.chain_of(tenant, currency, period, &History::new());
         let rules = chain.iter().map(|r| serde_json::json!({ "title": r.title, "digest": r.plugin.digest(), "config": r.config }));
-        serde_json::json!({ "tenant": self.name(tenant), "period": period, "currency": currency, "chain": rules.collect::<Vec<_>>() })
+        let chain: Vec<_> = rules.collect();
+        serde_json::json!({ "tenant": self.name(tenant), "period": period, "currency": currency, "chain": chain }).to_string()
     }
 
     fn remember(&self, tenant: usize, currency: &str, period: Period, outcome: &RunOutcome, history: &mut History) {
@@ -416,7 +435,10 @@ impl Session<'_> {
         let reader = open(&self.snapshots_of(period))?;
         let overlay = OverlayReader::open(overlay)?;
         let bill = BillPeriod { period, currency: currency.to_owned() };
-        lake::export(&out, format, &bill, &[(&reader, &overlay)], &outcome.lines, self.workers)?;
+        let export = lake::Export { sources: &[(&reader, &overlay)], lines: &outcome.lines, bill: &bill };
+        let progress = Progress::new();
+        let write = || lake::export(&out, format, export, self.workers, &progress);
+        output::with_bar(&format!("write {name}"), &progress, false, write)?;
         Ok(Some(name))
     }
 }
