@@ -50,6 +50,8 @@ def commitments(kind, row, billed, listed, payers):
     bought_by_payer = arn and arn.split(":")[4] in payers
     if kind not in KNOWN:
         return billed, "hold"
+    if kind == "Tax":
+        return Decimal(0), "drop"
     if bought_by_payer and kind in ("DiscountedUsage", "SavingsPlanCoveredUsage"):
         return (listed if listed else billed), "keep"
     if bought_by_payer and (kind == "SavingsPlanNegation" or kind == "Fee" or kind in FEES):

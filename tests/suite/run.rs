@@ -8,12 +8,6 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
-/// Bills that are not part of the project; absent from a fresh clone.
-pub(crate) fn shared_data() -> Option<PathBuf> {
-    let path = root().join("../shared/data");
-    path.is_dir().then_some(path)
-}
-
 pub(crate) struct Ran {
     pub(crate) code: i32,
     pub(crate) stdout: String,
