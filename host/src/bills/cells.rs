@@ -82,6 +82,23 @@ pub(super) fn shortened(value: &str) -> String {
     if value.chars().count() <= SHOWN { value.to_owned() } else { format!("{}…", value.chars().take(SHOWN).collect::<String>()) }
 }
 
+/// Equality that looks at both ends first: fields of one column share their beginnings, and most are too short for a call.
+#[inline]
+fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        (Some(a_end), Some(b_end)) => {
+            u64::from_le_bytes(*a_end) == u64::from_le_bytes(*b_end)
+                && a.first_chunk::<8>() == b.first_chunk::<8>()
+                && (a.len() <= 16 || a[8..a.len() - 8] == b[8..b.len() - 8])
+        }
+        _ => a.iter().zip(b).all(|(a, b)| a == b),
+    }
+}
+
 /// Text to dictionary codes.
 #[derive(Debug)]
 pub(super) struct TextCells<'a> {
@@ -112,12 +129,16 @@ impl<'a> TextCells<'a> {
     /// Adds a field as it is in the file.
     #[inline]
     pub(super) fn push_raw(&mut self, raw: &'a str) -> Result<(), Fault> {
-        if raw == self.last {
+        if raw.is_empty() {
+            self.codes.push(NULL_CODE);
+            return Ok(());
+        }
+        if same(raw, self.last) {
             self.codes.push(self.last_code);
             return Ok(());
         }
         self.last = raw;
-        self.last_code = if raw.is_empty() { NULL_CODE } else { self.code_of_raw(raw)? };
+        self.last_code = self.code_of_raw(raw)?;
         self.codes.push(self.last_code);
         Ok(())
     }
@@ -252,7 +273,7 @@ impl<'a> MoneyCells<'a> {
     /// Adds a field as it is in the file.
     #[inline]
     pub(super) fn push_raw(&mut self, raw: &'a str) -> Result<(), Fault> {
-        if raw == self.last {
+        if same(raw, self.last) {
             self.units.push(self.last_units);
             return Ok(());
         }
@@ -351,7 +372,7 @@ impl<'a> TimeCells<'a> {
 
     #[inline]
     pub(super) fn push_raw(&mut self, raw: &'a str) -> Result<(), Fault> {
-        if raw == self.last {
+        if same(raw, self.last) {
             self.micros.push(self.last_micros);
             return Ok(());
         }

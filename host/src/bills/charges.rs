@@ -118,9 +118,9 @@ impl Charges {
                 Some((first, _)) if first != code => {
                     return Err(BillError::MixedCurrency {
                         place: raw.place(row, column),
-                        account: account.to_owned(),
-                        first: first.clone(),
-                        second: code.to_owned(),
+                        account: account.into(),
+                        first: first.as_str().into(),
+                        second: code.into(),
                     });
                 }
                 Some(_) => {}

@@ -70,7 +70,7 @@ pub enum BillError {
     #[error(
         "{place}: billing account {account} is billed in {second} here and in {first} before; import bills of one currency per account"
     )]
-    MixedCurrency { place: Place, account: String, first: String, second: String },
+    MixedCurrency { place: Place, account: Box<str>, first: Box<str>, second: Box<str> },
     #[error("{place}: not UTF-8 text; export the bill as UTF-8")]
     NotUtf8 { place: Place },
     #[error("{file}: damaged or cut short after line {after_line} ({source}); fetch the file again")]

@@ -224,7 +224,7 @@ impl FileState {
                     let swapped = place < *first_place;
                     let (first, second, place) =
                         if swapped { (currency, first.clone(), first_place.clone()) } else { (first.clone(), currency, place) };
-                    return Err(BillError::MixedCurrency { place, account, first, second });
+                    return Err(BillError::MixedCurrency { place, account: account.into(), first: first.into(), second: second.into() });
                 }
                 Some((_, first_place)) => {
                     if place < *first_place {

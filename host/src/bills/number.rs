@@ -1,6 +1,6 @@
 //! Decimal text to units of 10^-18: the short cases at once, all others by `Amount::parse`.
 
-use crate::domain::money::{Amount, SCALE, power_of_ten};
+use crate::domain::money::{Amount, SCALE};
 
 /// More digits than this may not fit 64 bits.
 const FAST_DIGITS: usize = 19;
@@ -9,7 +9,7 @@ const POWERS: [i128; 28] = {
     let mut powers = [1_i128; 28];
     let mut at = 1;
     while at < powers.len() {
-        powers[at] = power_of_ten(at as u32);
+        powers[at] = powers[at - 1] * 10;
         at += 1;
     }
     powers

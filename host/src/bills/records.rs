@@ -4,7 +4,7 @@
 //! is found when the field is read, so that it can never hide a delimiter unnoticed.
 
 /// Records indexed before their fields are read, column by column: few enough that their text stays in the second-level cache.
-const WINDOW_RECORDS: usize = 512;
+const WINDOW_RECORDS: usize = 256;
 
 /// The fields of some records. Field `c` of record `r` ends at `ends[r * columns + c]`; the first begins at `starts[r]`, each other one
 /// byte behind the end of the one before.
@@ -162,7 +162,7 @@ pub(super) fn last_record_end(text: &[u8]) -> Option<usize> {
     loop {
         let newline = memchr::memrchr(b'\n', &text[..end])?;
         quotes -= memchr::memchr_iter(b'"', &text[newline..end]).count();
-        if quotes % 2 == 0 {
+        if quotes.is_multiple_of(2) {
             return Some(newline + 1);
         }
         end = newline;

@@ -254,7 +254,7 @@ fn first_record_end(text: &[u8]) -> Option<usize> {
     let mut from = 0;
     for newline in memchr::memchr_iter(b'\n', text) {
         quotes += memchr::memchr_iter(b'"', &text[from..newline]).count();
-        if quotes % 2 == 0 {
+        if quotes.is_multiple_of(2) {
             return Some(newline + 1);
         }
         from = newline;

@@ -57,6 +57,7 @@ impl Dictionary {
         }
     }
 
+    #[inline]
     pub fn get(&self, code: u32) -> &str {
         let index = code as usize;
         let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
