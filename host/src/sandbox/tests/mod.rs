@@ -1,5 +1,6 @@
 //! What a rule can do to the host: nothing.
 
+mod built_in;
 pub(crate) mod guest;
 mod hostile;
 mod refused;
