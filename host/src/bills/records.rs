@@ -73,11 +73,12 @@ impl<'a> Records<'a> {
         let mut delimiters = (commas & !inside) | newlines;
         self.block = base + 64;
         if newlines == 0 {
-            self.partial += delimiters.count_ones() as usize;
+            let before = window.ends.len();
             while delimiters != 0 {
                 window.ends.push(offset(base + delimiters.trailing_zeros() as usize));
                 delimiters &= delimiters - 1;
             }
+            self.partial += window.ends.len() - before;
             return Ok(());
         }
         while delimiters != 0 {
