@@ -1,5 +1,6 @@
 //! End-to-end tests through the real binary: what a person would type, and what comes out.
 
+mod bucket;
 mod cases;
 mod input;
 mod layers;

@@ -24,7 +24,6 @@ pub(super) struct World {
     pub(super) store: Store,
     pub(super) plugins: Arc<Plugins>,
     pub(super) jobs: Arc<Jobs>,
-    pub(super) events: Events,
     pub(super) data: Arc<DataDir>,
     /// Last, so that everything in it is closed before it goes.
     pub(super) folder: Arc<tempfile::TempDir>,
@@ -45,8 +44,8 @@ impl World {
         let woken = wake.clone();
         let plugins = Plugins::open(&data.components(), sandbox, store.clone(), events.clone(), move || woken.now()).await.unwrap();
         let options = Options { workers: 2, ..Options::default() };
-        let jobs = Jobs::start(store.clone(), Arc::clone(&plugins), Arc::clone(&data), events.clone(), wake, options).await.unwrap();
-        Self { store, plugins, jobs, events, data, folder }
+        let jobs = Jobs::start(store.clone(), Arc::clone(&plugins), Arc::clone(&data), events, wake, options).await.unwrap();
+        Self { store, plugins, jobs, data, folder }
     }
 
     /// Stops the daemon and leaves its folder.
