@@ -159,7 +159,7 @@ fn refused_data(error: DataDirError) -> Failure {
     }
 }
 
-fn refused_address(address: SocketAddr, error: &std::io::Error) -> Failure {
+pub(super) fn refused_address(address: SocketAddr, error: &std::io::Error) -> Failure {
     let failure = Failure::input(format!("cannot listen on {address}: {error}"));
     match error.kind() {
         std::io::ErrorKind::AddrInUse => {

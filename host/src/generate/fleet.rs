@@ -157,12 +157,12 @@ impl Fleet {
         let first = |customer: usize| of(customer % customers).first().copied().unwrap_or(PAYER);
         let spread: Vec<usize> = (0..customers.min(8)).map(first).collect();
         let plans = [
-            (CommitmentKind::SavingsPlan, PAYER, false, spread.clone(), 6),
-            (CommitmentKind::SavingsPlan, PAYER, true, spread.clone(), 3),
+            (CommitmentKind::SavingsPlan, PAYER, false, spread.clone(), 8),
+            (CommitmentKind::SavingsPlan, PAYER, true, spread.clone(), 1),
             (CommitmentKind::SavingsPlan, first(0), false, vec![first(0)], 2),
             (CommitmentKind::SavingsPlan, first(1), false, vec![first(2)], 2),
             (CommitmentKind::Reservation, PAYER, false, spread, 4),
-            (CommitmentKind::Reservation, first(0), true, vec![first(0)], 2),
+            (CommitmentKind::Reservation, first(0), true, vec![first(0)], 1),
             (CommitmentKind::Reservation, first(1), false, vec![first(2)], 1),
         ];
         let shares: usize = plans.iter().map(|plan| plan.4).sum();

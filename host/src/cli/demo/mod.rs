@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::serve::{Daemon, Settings};
+use super::serve::{Daemon, Settings, refused_address};
 use super::{Failure, output};
 use crate::domain::progress::Progress;
 use crate::generate::sample::Sample;
@@ -25,6 +25,9 @@ Examples:
 
 /// The file by which a folder is known as a demo's.
 const MARKER: &str = "rerate-demo.json";
+/// A rule of an author's own, compiled from examples/rounding-markup, to be dropped into the plugins folder.
+const EXAMPLE: &str = "try/rounding-markup.wasm";
+const EXAMPLE_COMPONENT: &[u8] = include_bytes!("../../../../tests/fixtures/dist/rounding-markup.wasm");
 /// Any other number makes another reseller.
 const SEED: u64 = 20_260_901;
 /// Below this the smallest of the six bills cannot hold every line type.
@@ -61,17 +64,26 @@ enum Found {
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
+    // Known before anything is made; what takes the port between here and the daemon's start is refused there.
+    drop(std::net::TcpListener::bind(args.listen).map_err(|error| refused_address(args.listen, &error))?);
     let folder = match args.data {
-        Some(folder) => folder,
+        Some(folder) => std::path::absolute(folder)?,
         None => tempfile::Builder::new().prefix("rerate-demo-").tempdir()?.keep(),
     };
     let found = look_into(&folder)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        // First the daemon: a taken port or folder is known before any work is done.
+        // First the daemon: a folder that another one uses is known before any work is done.
         let settings = Settings { data: folder.clone(), listen: args.listen, ..Settings::default() };
         let daemon = Daemon::start(settings).await?;
-        let shown = show(&daemon, &folder, found, args.rows).await;
+        let shown = match show(&daemon, &folder, found, args.rows).await {
+            Ok(()) if args.exit => {
+                output::print(&format!("to serve it: rerate demo --data {}", report::quoted(&folder)));
+                Ok(())
+            }
+            Ok(()) => report::next_steps(&daemon, &folder).await,
+            failed => failed,
+        };
         match shown {
             Ok(()) if !args.exit => daemon.until_asked_to_stop().await,
             shown => {
@@ -97,13 +109,16 @@ async fn show(daemon: &Daemon, folder: &Path, found: Found, rows: u64) -> Result
             let progress = Progress::new();
             let bills = output::with_bar("Writing bills", &progress, false, || sample.write(folder, &progress))?;
             report::written(&sample, &bills, started.elapsed());
+            let example = folder.join(EXAMPLE);
+            std::fs::create_dir_all(example.parent().unwrap_or(folder))?;
+            std::fs::write(example, EXAMPLE_COMPONENT)?;
             let times = setup::make(daemon, &sample, folder).await?;
             mark(folder, &Marker { rows, complete: true })?;
             report::margins(daemon).await?;
             report::speed(bills.iter().map(|bill| bill.rows).sum(), &times);
         }
     }
-    report::next_steps(daemon).await
+    Ok(())
 }
 
 /// Only an empty folder or a finished demo's will do: nobody's data is touched.
@@ -143,6 +158,9 @@ fn mark(folder: &Path, marker: &Marker) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::money::Amount;
+    use crate::sandbox::Compile;
+    use crate::store::PageRequest;
 
     #[test]
     fn only_an_empty_folder_or_a_finished_demo_will_do() {
@@ -156,5 +174,34 @@ mod tests {
         let other = tempfile::tempdir().unwrap();
         std::fs::write(other.path().join("thesis.txt"), "mine").unwrap();
         assert!(look_into(other.path()).is_err_and(|failure| failure.to_string().contains("something else")));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_sample_is_rated_for_every_tenant_and_month_and_its_sums_are_the_generators() {
+        let folder = tempfile::tempdir().unwrap();
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let settings = Settings { data: folder.path().to_owned(), listen, compile: Compile::InProcess, ..Settings::default() };
+        let daemon = Daemon::start(settings).await.unwrap();
+        let sample = Sample::new(LEAST_ROWS, SEED);
+        let bills = sample.write(folder.path(), &Progress::new()).unwrap();
+        setup::make(&daemon, &sample, folder.path()).await.unwrap();
+        report::margins(&daemon).await.unwrap();
+        let splits = daemon.store.splits(None).await.unwrap();
+        assert_eq!(splits.len(), sample.periods.len());
+        for split in &splits {
+            let billed: i128 = bills.iter().filter(|bill| bill.period == split.period.to_string()).map(|bill| bill.billed.0).sum();
+            assert_eq!(split.source, Amount(billed), "{}", split.period);
+            assert!(split.balances() && !split.unassigned.is_zero());
+            let runs = daemon.store.published_runs(None, Some(split.period)).await.unwrap();
+            assert_eq!(runs.len(), sample.tenants.len());
+            // Every tenant has a contract, so nobody is charged what was billed.
+            assert!(runs.iter().all(|run| run.charged.is_some() && run.charged != run.billed));
+        }
+        // Every rule did something somewhere: none is there for show.
+        let runs = daemon.store.published_runs(None, None).await.unwrap();
+        for rule in daemon.store.rules(&PageRequest::largest()).await.unwrap().items {
+            assert!(runs.iter().flat_map(|run| &run.by_rule).any(|effect| effect.title == rule.title && effect.rows > 0), "{}", rule.title);
+        }
+        daemon.stop().await.unwrap();
     }
 }

@@ -1,6 +1,7 @@
 //! What the demo shows: what was written, what came out, what to try next.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use super::setup::Times;
@@ -9,10 +10,7 @@ use crate::cli::{Failure, output};
 use crate::domain::money::Amount;
 use crate::generate::Generated;
 use crate::generate::sample::Sample;
-use crate::store::{PageRequest, RunFilter};
-
-/// The rule that the last suggestion changes.
-const RULE_TO_CHANGE: &str = "Kestrel: cost plus 9 %";
+use crate::store::PageRequest;
 
 pub(super) fn written(sample: &Sample, bills: &[Generated], time: Duration) {
     let rows = sample.integrations.iter().map(|integration| {
@@ -60,14 +58,14 @@ pub(super) async fn margins(daemon: &Daemon) -> Result<(), Failure> {
         rows.append(&mut lines);
         rows.push(line("all tenants", charges, billed_by_tenants, Some(charged_by_tenants)));
         rows.push(line("unassigned", split.unassigned_charges, split.unassigned, None));
-        rows.push(line("source", split.source_charges, split.source, None));
+        rows.push(line("source", split.source_charges, split.source, Some(charged_by_tenants)));
         exact &= split.balances() && billed_by_tenants.checked_add(split.unassigned) == Some(split.source);
     }
     output::print(&output::table(&["month", "tenant", ">lines", ">billed", ">charged", ">margin", ">of charged"], rows));
     if !exact {
         return Err(Failure::run("tenants and unassigned do not add up to the source: please report this"));
     }
-    output::print("tenants + unassigned = source, to the last digit\n");
+    output::print("tenants + unassigned = source, to the last digit; commitments that the reseller bought are in unassigned\n");
     Ok(())
 }
 
@@ -78,27 +76,50 @@ pub(super) fn speed(rows: u64, times: &Times) {
     output::print(&format!("{} lines: {}, {}\n", output::count(rows), part("imported in", times.import), part("rated in", times.rate)));
 }
 
-pub(super) async fn next_steps(daemon: &Daemon) -> Result<(), Failure> {
+pub(super) async fn next_steps(daemon: &Daemon, folder: &Path) -> Result<(), Failure> {
     let url = format!("http://{}/v1", daemon.address);
-    let token = daemon.token_file.display();
-    let rules = daemon.store.rules(&PageRequest::largest()).await?.items;
+    let token = format!("-H \"Authorization: Bearer $(cat {})\"", quoted(&daemon.token_file));
     output::print(&format!("serving on http://{}; three things to try:\n", daemon.address));
+    output::print(&format!("1. Ask for the margins, exact:\n   curl -s {token} '{url}/reports/margin?period=2026-09'\n"));
     output::print(&format!(
-        "1. Ask what was rated:\n   curl -s -H \"Authorization: Bearer $(cat {token})\" '{url}/runs?published=true&limit=2'\n"
+        "2. Drop a rule of your own into the plugins folder: checked, compiled and live at once, without a restart:\n   \
+         cp {} {}/\n   curl -s {token} {url}/plugins\n",
+        quoted(&folder.join(super::EXAMPLE)),
+        quoted(&daemon.data.plugins()),
     ));
-    output::print(&format!(
-        "2. Drop a component into the plugins folder; it is checked, compiled and live at once, without a restart:\n   cp my-rule.wasm {}/\n",
-        daemon.data.plugins().display()
-    ));
-    if let Some(rule) = rules.iter().find(|rule| rule.title == RULE_TO_CHANGE) {
-        let body = serde_json::json!({"title": "Kestrel: cost plus 12 %", "plugin": rule.plugin, "config": {"percent": "12"}});
+    let rules = daemon.store.rules(&PageRequest::largest()).await?.items;
+    // By its plugin and percentage: a person may have renamed it since.
+    if let Some(rule) =
+        rules.iter().find(|rule| rule.plugin == "markup" && rule.config.get("tiers").is_none() && rule.config.get("services").is_none())
+    {
+        let now = rule.config["percent"].as_str().unwrap_or_default();
+        let percent = if now == "12" { "9" } else { "12" };
+        let body =
+            serde_json::json!({"title": format!("Kestrel: cost plus {percent} %"), "plugin": "markup", "config": {"percent": percent}});
         output::print(&format!(
-            "3. Change a rule; what it touches is rated again before you can look:\n   curl -s -X PUT -H \"Authorization: Bearer $(cat {token})\" -H 'Content-Type: application/json' \\\n     -d '{body}' {url}/rules/{}\n",
+            "3. Change a rule; what it touches is rated again at once:\n   \
+             curl -s -X PUT {token} -H 'Content-Type: application/json' \\\n     -d '{body}' \\\n     {url}/rules/{}\n",
             rule.id
         ));
     }
-    let failed = RunFilter { published: true, ..RunFilter::default() };
-    let published = daemon.store.runs(&failed, &PageRequest::largest()).await?.items.len();
-    output::print(&format!("{published} tenant months published; stop with ctrl-c"));
+    output::print("Stop with ctrl-c.");
     Ok(())
+}
+
+/// For a shell.
+pub(super) fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_blanks_can_be_pasted_into_a_shell() {
+        assert_eq!(quoted(Path::new("/tmp/a.b")), "/tmp/a.b");
+        assert_eq!(quoted(Path::new("/tmp/it's mine")), "'/tmp/it'\\''s mine'");
+    }
 }
