@@ -169,12 +169,6 @@ fn rules(first: Period) -> Vec<SampleRule> {
             line_types(&["EdpDiscount", "PrivateRateDiscount"]),
         ),
         rule(
-            "We invoice tax ourselves",
-            "exclusion",
-            &[kestrel, larkspur],
-            json!({"where": [{"column": "ChargeCategory", "is_in": ["Tax"]}]}),
-        ),
-        rule(
             "Tidewater: compute at 92 %",
             "adjustment",
             &[tidewater],

@@ -185,7 +185,6 @@ mod tests {
         let sample = Sample::new(LEAST_ROWS, SEED);
         let bills = sample.write(folder.path(), &Progress::new()).unwrap();
         setup::make(&daemon, &sample, folder.path()).await.unwrap();
-        report::margins(&daemon).await.unwrap();
         let splits = daemon.store.splits(None).await.unwrap();
         assert_eq!(splits.len(), sample.periods.len());
         for split in &splits {
