@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::aws::AmazonS3Builder;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
@@ -29,8 +30,8 @@ const DOWNLOADS: usize = 4;
 pub(super) enum BucketError {
     #[error("{0:?} is not a bucket; write it as s3://bucket/prefix")]
     Location(String),
-    #[error("the bucket {location}: {source}")]
-    Store { location: String, source: object_store::Error },
+    #[error("the bucket {location}: {reason}")]
+    Store { location: String, reason: String },
     #[error("more than {MAX_OBJECTS} objects under {0}; point the integration at the folder of one bill")]
     TooMany(String),
     #[error("the object {0} has no safe file name")]
@@ -54,7 +55,7 @@ pub(super) struct BucketLocation {
 }
 
 pub(super) struct Bucket {
-    store: AmazonS3,
+    store: Arc<dyn ObjectStore>,
     prefix: object_store::path::Path,
     url: String,
 }
@@ -74,12 +75,12 @@ impl Bucket {
         if let Some(region) = &location.region {
             builder = builder.with_region(region);
         }
-        let store = builder.build().map_err(|source| BucketError::Store { location: location.url.clone(), source })?;
-        Ok(Self { store, prefix, url: location.url.clone() })
+        let store = builder.build().map_err(|error| BucketError::Store { location: location.url.clone(), reason: reason_of(&error) })?;
+        Ok(Self { store: Arc::new(store), prefix, url: location.url.clone() })
     }
 
     fn failed(&self) -> impl Fn(object_store::Error) -> BucketError {
-        |source| BucketError::Store { location: self.url.clone(), source }
+        |error| BucketError::Store { location: self.url.clone(), reason: reason_of(&error) }
     }
 
     /// All objects under the prefix, by their path below it.
@@ -178,6 +179,19 @@ impl Bucket {
     }
 }
 
+/// What a person can act on: the store's own code and message, where it answered with them.
+fn reason_of(error: &object_store::Error) -> String {
+    let text = error.to_string();
+    let within = |tag: &str| {
+        let (_, rest) = text.split_once(&format!("<{tag}>"))?;
+        rest.split_once(&format!("</{tag}>")).map(|(inner, _)| inner)
+    };
+    match (within("Code"), within("Message")) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        _ => text,
+    }
+}
+
 /// What tells one content of an object from another: its tag, size and time.
 fn tag_of(object: &ObjectMeta) -> String {
     format!("{} {} {}", object.e_tag.as_deref().unwrap_or_default(), object.size, object.last_modified.timestamp_millis())
@@ -247,4 +261,84 @@ fn remove_unlisted(folder: &Path, listed: &BTreeSet<PathBuf>) -> io::Result<()> 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::ObjectStoreExt;
+    use object_store::memory::InMemory;
+
+    async fn bucket(objects: &[(&str, &str)]) -> (Bucket, Arc<InMemory>) {
+        let store = Arc::new(InMemory::new());
+        for (key, content) in objects {
+            put(&store, key, content).await;
+        }
+        let prefix = object_store::path::Path::from("exports");
+        (Bucket { store: Arc::clone(&store) as Arc<dyn ObjectStore>, prefix, url: "s3://bills/exports".to_owned() }, store)
+    }
+
+    async fn put(store: &InMemory, key: &str, content: &str) {
+        store.put(&object_store::path::Path::from(key), content.to_owned().into()).await.unwrap();
+    }
+
+    fn read(path: &Path) -> String {
+        std::fs::read_to_string(path).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_spool_has_manifests_whole_and_other_objects_by_name_until_they_are_fetched() {
+        let (bucket, store) = bucket(&[("exports/m/Manifest.json", "{}"), ("exports/d/a.csv", "one"), ("elsewhere/b.csv", "two")]).await;
+        let spool = tempfile::tempdir().unwrap();
+        let objects = bucket.list().await.unwrap();
+        assert_eq!(objects.keys().map(|name| name.display().to_string()).collect::<Vec<_>>(), ["d/a.csv", "m/Manifest.json"]);
+        bucket.mirror(spool.path(), &objects, &Progress::new()).await.unwrap();
+        let data = spool.path().join("d/a.csv");
+        assert_eq!((read(&spool.path().join("m/Manifest.json")).as_str(), read(&data).as_str()), ("{}", ""));
+        bucket.fetch(spool.path(), &objects, &Progress::new()).await.unwrap();
+        assert_eq!(read(&data), "one");
+        store.delete(&object_store::path::Path::from("exports/d/a.csv")).await.unwrap();
+        bucket.mirror(spool.path(), &bucket.list().await.unwrap(), &Progress::new()).await.unwrap();
+        assert!(!data.exists());
+    }
+
+    #[tokio::test]
+    async fn a_broken_download_goes_on_where_it_stopped_unless_the_object_has_changed() {
+        let (bucket, store) = bucket(&[("exports/a.csv", "first,second")]).await;
+        let spool = tempfile::tempdir().unwrap();
+        let objects = bucket.list().await.unwrap();
+        let path = spool.path().join("a.csv");
+        let part = part_path(&path, &objects[Path::new("a.csv")]);
+        // Not what the object begins with: proof that these bytes are not fetched again.
+        std::fs::write(&part, "FIRST,").unwrap();
+        bucket.fetch(spool.path(), &objects, &Progress::new()).await.unwrap();
+        assert_eq!(read(&path), "FIRST,second");
+        assert!(!part.exists());
+
+        std::fs::write(&part, "FIRST,").unwrap();
+        put(&store, "exports/a.csv", "third,fourth").await;
+        let objects = bucket.list().await.unwrap();
+        bucket.mirror(spool.path(), &objects, &Progress::new()).await.unwrap();
+        assert!(!part.exists(), "a part of an older object is removed");
+        bucket.fetch(spool.path(), &objects, &Progress::new()).await.unwrap();
+        assert_eq!(read(&path), "third,fourth");
+    }
+
+    #[tokio::test]
+    async fn a_bill_has_the_same_digest_until_one_of_its_objects_changes() {
+        let (bucket, store) = bucket(&[("exports/a.csv", "one"), ("exports/b.csv", "two")]).await;
+        let digest = async || digest_of(&bucket.list().await.unwrap());
+        let first = digest().await;
+        assert_eq!(first, digest().await);
+        put(&store, "exports/b.csv", "six").await;
+        assert_ne!(first, digest().await);
+    }
+
+    #[test]
+    fn a_location_that_is_no_bucket_is_refused() {
+        for url in ["bills", "s3://", "http://bills/x", "s3:///x"] {
+            let location = BucketLocation { url: url.to_owned(), endpoint: None, region: None };
+            assert!(matches!(Bucket::open(&location), Err(BucketError::Location(_))), "{url}");
+        }
+    }
 }

@@ -73,10 +73,15 @@ pub(super) struct Causes<'a>(pub(super) &'a (dyn std::error::Error + 'static));
 
 impl std::fmt::Display for Causes<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
+        let mut told = self.0.to_string();
+        f.write_str(&told)?;
         let mut cause = self.0.source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            let text = error.to_string();
+            if !told.contains(&text) {
+                write!(f, ": {text}")?; // many errors tell their cause themselves
+            }
+            told = text;
             cause = error.source();
         }
         Ok(())
@@ -86,7 +91,14 @@ impl std::fmt::Display for Causes<'_> {
 /// Looks once. What it starts goes on behind it.
 pub(super) async fn reconcile(inner: &Arc<Inner>) -> Result<(), ReconcileError> {
     let seen = inner.wake.count();
-    let facts = Arc::new(Facts::read(&inner.store).await?);
+    let mut facts = Facts::read(&inner.store).await?;
+    let abandoned = facts.pending.iter().any(|run| run.state == RunState::Running);
+    if abandoned && lock(&inner.rating).is_none() {
+        // A rating whose end could not be stored. One that ended just now is not running any more and stays as it is.
+        inner.store.runs_requeue().await?;
+        facts = Facts::read(&inner.store).await?;
+    }
+    let facts = Arc::new(facts);
     let (looking, same) = (Arc::clone(inner), Arc::clone(&facts));
     let planned = tokio::task::spawn_blocking(move || plan(&same, &|link, bill| looking.asks_history(link, bill))).await;
     let planned = match planned {
