@@ -431,8 +431,7 @@ mod tests {
             fields in prop::collection::btree_map(".*", prop::collection::vec(prop::option::of((".*", any::<i64>(), any::<bool>())), 0..4), 0..4)
         ) {
             let text = serde_json::to_string(&fields).unwrap();
-            let read: BTreeMap<String, Vec<Option<(String, i64, bool)>>> = read(&text).unwrap();
-            prop_assert_eq!(read, fields);
+            prop_assert_eq!(read::<BTreeMap<_, _>>(&text).unwrap(), fields);
         }
 
         #[test]
