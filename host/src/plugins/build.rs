@@ -157,7 +157,9 @@ fn compile(dir: &Path, package: &Package, compiler: &Compiler) -> Result<Vec<u8>
     for (name, value) in profile {
         command.env(format!("CARGO_PROFILE_RELEASE_{name}"), value);
     }
-    let mut flags: Vec<OsString> = vec![format!("-Clink-arg=-zstack-size={STACK_BYTES}").into()];
+    // Amounts are 128 bits wide; without this feature each of their products is a call.
+    let mut flags: Vec<OsString> =
+        vec![format!("-Clink-arg=-zstack-size={STACK_BYTES}").into(), "-Ctarget-feature=+wide-arithmetic".into()];
     let mut remap = |from: &Path, to: &str| {
         let mut flag = OsString::from("--remap-path-prefix=");
         flag.push(from);

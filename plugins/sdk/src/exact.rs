@@ -125,17 +125,14 @@ impl Units for i64 {
         }
         let step = step(scale, digits)?;
         let divisor = if step <= Self::MAX / 1_000_000_000 { step * factor.denominator } else { return Err(Overflow) };
-        let (quotient, remainder) = (product / divisor, product % divisor);
-        let rounded = if remainder == 0 {
-            quotient
-        } else {
-            quotient + product.signum() * Self::from(away(rounding, remainder.unsigned_abs(), divisor.unsigned_abs(), quotient & 1 == 1))
-        };
-        if step == 1 {
-            return Ok(rounded);
+        // One division: wasm has no instruction that also gives the remainder.
+        let quotient = product / divisor;
+        let remainder = product - quotient * divisor;
+        let rounded = quotient * step; // at most the product
+        if remainder != 0 && away(rounding, remainder.unsigned_abs(), divisor.unsigned_abs(), quotient & 1 == 1) {
+            return rounded.plus(if product < 0 { -step } else { step });
         }
-        let limit = Self::MAX / step;
-        if rounded > limit || rounded < -limit { Err(Overflow) } else { Ok(rounded * step) }
+        Ok(rounded)
     }
 
     fn of_money(units: i128, scale: u8) -> Result<Self, Overflow> {
@@ -181,11 +178,18 @@ impl Units for i128 {
         let step = Self::from(step(scale, digits)?);
         let divisor = step * Self::from(factor.denominator);
         let numerator = Self::from(factor.numerator);
-        // In two parts, whole divisors and the rest, so that the product stays in range wherever the result does.
-        let whole = (self / divisor).checked_mul(numerator).ok_or(Overflow)?;
-        let part = (self % divisor).checked_mul(numerator).ok_or(Overflow)?;
-        let quotient = whole.checked_add(part / divisor).ok_or(Overflow)?;
-        let remainder = part % divisor;
+        let (quotient, remainder) = match self.checked_mul(numerator) {
+            Some(product) => {
+                let quotient = product / divisor;
+                (quotient, product - quotient * divisor)
+            }
+            // In two parts, whole divisors and the rest, so that the product stays in range wherever the result does.
+            None => {
+                let whole = (self / divisor).checked_mul(numerator).ok_or(Overflow)?;
+                let part = (self % divisor).checked_mul(numerator).ok_or(Overflow)?;
+                (whole.checked_add(part / divisor).ok_or(Overflow)?, part % divisor)
+            }
+        };
         let rest = divisor - remainder.abs();
         let up = remainder != 0
             && match rounding {
@@ -194,7 +198,7 @@ impl Units for i128 {
                 Rounding::Down => false,
                 Rounding::Up => true,
             };
-        let rounded = if up { quotient + remainder.signum() } else { quotient };
+        let rounded = if up { quotient + if remainder < 0 { -1 } else { 1 } } else { quotient };
         rounded.checked_mul(step).filter(|r| *r != Self::NULL).ok_or(Overflow)
     }
 
