@@ -1,11 +1,18 @@
 //! A rule that misbehaves is stopped, and the reason says how it misbehaved. One fixture for each way.
 //!
-//! What the sandbox itself sees is tried here; what rating sees in an answer of the right shape is tried where a bill is rated.
+//! First what the sandbox sees in a call, then what rating makes of all of them: the run of the tenant whose chain has the rule fails with
+//! the reason, and its neighbour's bill is rated.
 
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
+use rerate::bills;
 use rerate::domain::columns::Dictionary;
+use rerate::domain::progress::Progress;
 use rerate::domain::rule::{BillPeriod, Decision, RuleMoney, RuleText};
+use rerate::jobs::ingest::ingest;
+use rerate::jobs::rate::{PeriodRequest, RunRequest, SnapshotInput, rate_period};
+use rerate::rating::{ChainRule, Owners};
 use rerate::sandbox::{Rater, Refusal, RuleFailure, Sandbox, SandboxOptions};
 use rerate_tests::components::FIXTURES;
 
@@ -72,4 +79,70 @@ fn a_component_that_imports_a_clock_is_refused_by_the_name_of_the_import() {
         panic!("it was accepted");
     };
     assert!(matches!(&refusal, Refusal::Wasi { name } if name.contains("wall-clock")), "{refusal}");
+}
+
+/// Rates a bill of two tenants, whose first has this rule in its chain, and gives the reason why that one has no result.
+fn reason(name: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let bill = folder.path().join("bill.csv");
+    std::fs::write(
+        &bill,
+        "BillingAccountId,SubAccountId,ServiceProviderName,BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,\
+         BillingCurrency,ChargeCategory,ServiceName,ListCost,BilledCost,EffectiveCost\n\
+         payer,first,AWS,2026-09-01T00:00:00Z,2026-10-01T00:00:00Z,2026-09-01T00:00:00Z,2026-09-02T00:00:00Z,USD,Usage,EC2,10,7,7\n\
+         payer,first,AWS,2026-09-01T00:00:00Z,2026-10-01T00:00:00Z,2026-09-01T00:00:00Z,2026-09-02T00:00:00Z,USD,Usage,S3,3,2,2\n\
+         payer,second,AWS,2026-09-01T00:00:00Z,2026-10-01T00:00:00Z,2026-09-01T00:00:00Z,2026-09-02T00:00:00Z,USD,Usage,EC2,10,7,7\n",
+    )
+    .unwrap();
+    let snapshot = folder.path().join("snapshot");
+    let progress = Progress::new();
+    let ingested = ingest(&bills::discover(&bill).unwrap()[0], &snapshot, 1, &progress).unwrap();
+    let written = &ingested.periods[0];
+
+    let plugin = sandbox().load(&std::fs::read(FIXTURES.component(name)).unwrap()).unwrap();
+    let hostile =
+        ChainRule { id: "rul_1".to_owned(), title: "The hostile one".to_owned(), plugin, config: "{}".to_owned(), earlier: Vec::new() };
+    let run = |tenant: usize, rules: Vec<ChainRule>| RunRequest {
+        tenant,
+        currency: "USD".to_owned(),
+        rules,
+        overlay: folder.path().join(format!("{tenant}.overlay")),
+        note: "{}".to_owned(),
+    };
+    let request = PeriodRequest {
+        period: "2026-09".parse().unwrap(),
+        snapshots: vec![SnapshotInput {
+            parts: written.parts.iter().map(|part| snapshot.join(&part.file_name)).collect(),
+            owners: Owners::BySubAccount(HashMap::from([("first".to_owned(), 0), ("second".to_owned(), 1)])),
+            totals: written.totals.clone(),
+        }],
+        payers: BTreeSet::from(["payer".to_owned()]),
+        runs: vec![run(0, vec![hostile]), run(1, Vec::new())],
+        workers: 1,
+    };
+    let month = rate_period(request, &progress).unwrap();
+    assert_eq!(month.runs[1].as_ref().unwrap().charged.to_string(), "7");
+    let failure = month.runs[0].as_ref().unwrap_err();
+    assert_eq!(failure.rule.as_deref(), Some("The hostile one"));
+    failure.reason.clone()
+}
+
+#[test]
+fn every_misbehaviour_fails_the_run_of_its_tenant_alone_and_says_what_it_was() {
+    for (name, said) in [
+        ("allocates", "MiB of memory"),
+        ("beyond-range", "range"),
+        ("loops", "stopped"),
+        ("loops-per-row", "stopped"),
+        ("overflows", "range"),
+        ("reads-outside-plan", "reads column 9"),
+        ("traps", "crashed"),
+        ("writes-billed-cost", "BilledCost"),
+        ("writes-outside-plan", "writes column 7"),
+        ("wrong-decision-count", "2 combinations and returned 3 decisions"),
+        ("wrong-row-count", "returned 1"),
+    ] {
+        let reason = reason(name);
+        assert!(reason.contains(said), "{name}: {reason}");
+    }
 }
