@@ -2,6 +2,7 @@
 
 mod bucket;
 mod cases;
+mod examples;
 mod input;
 mod layers;
 mod run;

@@ -1,6 +1,7 @@
 //! Which files make a bill: one file, or what the newest manifest of each period lists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -70,7 +71,8 @@ const MAX_DEPTH: usize = 16;
 const MAX_FILES: usize = 200_000;
 
 /// Finds the bills at a path: a file is one bill; a folder with AWS manifests is one bill for each period, made of the files that the
-/// period's newest manifest lists; any other folder is one bill of all its bill files.
+/// period's newest manifest lists, and one of each folder beside them that has no manifest; any other folder is one bill of all its bill
+/// files.
 pub fn discover(path: &Path) -> Result<Vec<Bill>, BillError> {
     let metadata = path.metadata().map_err(|source| BillError::Io { path: path.to_owned(), source })?;
     if metadata.is_file() {
@@ -102,12 +104,33 @@ pub fn discover(path: &Path) -> Result<Vec<Bill>, BillError> {
         bills.push(Bill { root: path.to_owned(), files, manifest: Some(info), skipped: Vec::new() });
     }
     bills.sort_by_key(|bill| bill.manifest.as_ref().and_then(|manifest| manifest.period));
-    // Bill files that no newest manifest lists: earlier refreshes, mostly.
-    let skipped = found.into_iter().filter(|file| is_bill(file) && !bills.iter().any(|bill| bill.files.contains(file))).collect();
+    // Bill files that no newest manifest lists are earlier refreshes, except where a folder beside has neither a manifest nor a listed
+    // file: that is another source, whose charges must not be lost.
+    let listed: BTreeSet<&PathBuf> = bills.iter().flat_map(|bill| &bill.files).collect();
+    let governed: BTreeSet<OsString> = found
+        .iter()
+        .filter(|file| listed.contains(file) || manifest::is_manifest(file))
+        .filter_map(|file| top_folder(path, file))
+        .collect();
+    let (mut beside, mut skipped) = (BTreeMap::<OsString, Vec<PathBuf>>::new(), Vec::new());
+    for file in found.iter().filter(|file| is_bill(file) && !listed.contains(file)) {
+        match top_folder(path, file).filter(|folder| !governed.contains(folder)) {
+            Some(folder) => beside.entry(folder).or_default().push(file.clone()),
+            None => skipped.push(file.clone()),
+        }
+    }
     if let Some(first) = bills.first_mut() {
         first.skipped = skipped;
     }
+    bills.extend(beside.into_values().map(|files| Bill { root: path.to_owned(), files, manifest: None, skipped: Vec::new() }));
     Ok(bills)
+}
+
+/// The folder right below `root` in which a file lies; none for a file that lies in `root` itself.
+fn top_folder(root: &Path, file: &Path) -> Option<OsString> {
+    let mut components = file.strip_prefix(root).ok()?.components();
+    let first = components.next()?;
+    components.next().map(|_| first.as_os_str().to_owned())
 }
 
 fn without_manifest(root: &Path, found: Vec<PathBuf>) -> Result<Vec<Bill>, BillError> {

@@ -229,6 +229,17 @@ mod tests {
         assert_eq!(billed.len() - held.len(), 4);
     }
 
+    /// Two reports with manifests and a folder without one, side by side.
+    #[test]
+    fn all_of_it_is_found_from_the_folder_above() {
+        let folder = tempfile::tempdir().unwrap();
+        Sample::new(20_000, 1).write(folder.path(), &Progress::new()).unwrap();
+        let bills = crate::bills::discover(&folder.path().join("bills")).unwrap();
+        assert_eq!(bills.len(), 5, "two months of each AWS organisation, and Azure");
+        assert_eq!(bills.iter().map(|bill| bill.files.len()).sum::<usize>(), 6);
+        assert!(bills.iter().all(|bill| bill.skipped.is_empty()));
+    }
+
     #[test]
     fn the_contracts_are_written_for_the_command_line_too() {
         let folder = tempfile::tempdir().unwrap();
