@@ -29,6 +29,8 @@ impl Position {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
+    /// The daemon stops; streams of events end.
+    Stopping,
     /// A run changed its state.
     Run {
         id: String,
@@ -86,9 +88,15 @@ pub enum Event {
 }
 
 impl Event {
+    /// Whether nothing comes after it.
+    pub const fn is_last(&self) -> bool {
+        matches!(self, Self::Stopping)
+    }
+
     /// The name under which a server-sent event carries it.
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::Stopping => "stopping",
             Self::Run { .. } => "run",
             Self::Rating { .. } => "rating",
             Self::Withdrawn { .. } => "withdrawn",

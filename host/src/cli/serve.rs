@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::{Failure, output};
 use crate::clock::Clock;
-use crate::events::Events;
+use crate::events::{Event, Events};
 use crate::http::{self, AppState};
 use crate::jobs::{DataDir, DataDirError, Jobs, Options, Wake};
 use crate::plugins::watch::FolderWatch;
@@ -123,8 +123,9 @@ impl Daemon {
     }
 
     pub async fn stop(self) -> Result<(), Failure> {
-        let Self { store, jobs, watch, shutdown, server, .. } = self;
+        let Self { store, events, jobs, watch, shutdown, server, .. } = self;
         let _ = shutdown.send(());
+        events.send(Event::Stopping);
         if tokio::time::timeout(STOP_WITHIN, jobs.stop()).await.is_err() {
             tracing::warn!("work under way did not stop in time; it is taken up at the next start");
         }

@@ -27,7 +27,8 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 #[utoipa::path(get, path = "/v1/events", tag = "events",
     responses((status = 200, content_type = "text/event-stream", body = String, description = "Server-sent events whose data is JSON"), Problems))]
 async fn event_stream(State(state): State<AppState>) -> Sse<impl Stream<Item = Result<SentEvent, Infallible>>> {
-    let events = BroadcastStream::new(state.events.subscribe()).map(|received| Ok(sent(received)));
+    let goes_on = |received: &Result<Event, _>| futures::future::ready(!received.as_ref().is_ok_and(Event::is_last));
+    let events = BroadcastStream::new(state.events.subscribe()).take_while(goes_on).map(|received| Ok(sent(received)));
     Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT))
 }
 
