@@ -2,7 +2,9 @@
 
 mod bucket;
 mod cases;
+mod daemon;
 mod examples;
 mod input;
 mod layers;
 mod run;
+mod server;

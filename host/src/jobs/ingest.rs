@@ -18,8 +18,8 @@ pub struct Ingested {
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// The bill is at fault.
-    #[error("{0}")]
-    Bill(#[source] BillError),
+    #[error(transparent)]
+    Bill(BillError),
     #[error("cannot store the bill: {0}")]
     Lake(#[from] LakeError),
     #[error("the bill's costs in {currency} add up to {read}, what was stored to {stored}: this is a defect in rerate")]

@@ -45,9 +45,9 @@ pub struct PeriodRequest {
 
 #[derive(Debug, thiserror::Error)]
 pub enum RateError {
-    #[error("{0}")]
+    #[error(transparent)]
     Lake(#[from] LakeError),
-    #[error("{0}")]
+    #[error(transparent)]
     Month(#[from] MonthError),
     #[error(
         "stored charges in {currency} add up to {read}, at import they added up to {imported}: the snapshot is damaged; import the bill again"

@@ -1,0 +1,127 @@
+//! A daemon in a process of its own, and a client for it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything may take that a test waits for; these machines are shared.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Server {
+    process: Child,
+    address: String,
+    token: String,
+    agent: ureq::Agent,
+}
+
+impl Server {
+    pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    pub(crate) fn start_with(data: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_rerate"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()])
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut after = |what: &str| {
+            let line = lines.next().expect("the daemon says where it is").unwrap();
+            line.strip_prefix(what).unwrap_or_else(|| panic!("{line:?} does not begin with {what:?}")).trim().to_owned()
+        };
+        let address = after("listening on");
+        let token = std::fs::read_to_string(PathBuf::from(after("token in"))).unwrap().trim().to_owned();
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into();
+        Self { process, address, token, agent }
+    }
+
+    /// As a power cut: no chance to tidy up.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+
+    fn bearer(&self) -> String {
+        format!("Bearer {}", self.token)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Value {
+        let mut answer = self.agent.get(self.url(path)).header("Authorization", self.bearer()).call().unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        assert_eq!(answer.status(), 200, "GET {path}: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub(crate) fn status_without_token(&self, path: &str) -> u16 {
+        self.agent.get(self.url(path)).call().unwrap().status().as_u16()
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
+        let answer = self.agent.post(self.url(path)).header("Authorization", self.bearer()).send_json(body).unwrap();
+        read(path, answer)
+    }
+
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Value {
+        let answer = self.agent.put(self.url(path)).header("Authorization", self.bearer()).send_json(body).unwrap();
+        read(path, answer)
+    }
+
+    pub(crate) fn delete(&self, path: &str) {
+        let answer = self.agent.delete(self.url(path)).header("Authorization", self.bearer()).call().unwrap();
+        assert_eq!(answer.status(), 204, "DELETE {path}");
+    }
+
+    /// Status and problem, or the plugin that is now active.
+    pub(crate) fn deploy(&self, component: &[u8]) -> (u16, Value) {
+        let request = self.agent.post(self.url("/v1/plugins")).header("Authorization", self.bearer());
+        let mut answer = request.header("Content-Type", "application/wasm").send(component).unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_json().unwrap())
+    }
+
+    /// Asks until the answer will do.
+    #[track_caller]
+    pub(crate) fn wait(&self, path: &str, will_do: impl Fn(&Value) -> bool) -> Value {
+        let since = Instant::now();
+        loop {
+            let answer = self.get(path);
+            if will_do(&answer) {
+                return answer;
+            }
+            assert!(since.elapsed() < PATIENCE, "GET {path} is still: {answer:#}");
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+
+    /// The margin report once these tenants are charged these amounts and nothing is under way.
+    #[track_caller]
+    pub(crate) fn charged(&self, amounts: &[(&str, &str)]) -> Value {
+        self.wait("/v1/reports/margin", |report| {
+            let tenants = report["tenants"].as_array().cloned().unwrap_or_default();
+            let is_charged = |(name, amount): &(&str, &str)| tenants.iter().any(|t| t["tenant"] == *name && t["charged"] == *amount);
+            tenants.len() == amounts.len() && tenants.iter().all(|t| t["state"] == "current") && amounts.iter().all(is_charged)
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn read(path: &str, mut answer: ureq::http::Response<ureq::Body>) -> Value {
+    let status = answer.status().as_u16();
+    let text = answer.body_mut().read_to_string().unwrap();
+    assert!((200..300).contains(&status), "{path}: {status} {text}");
+    serde_json::from_str(&text).unwrap_or(Value::Null)
+}
