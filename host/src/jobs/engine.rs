@@ -130,13 +130,14 @@ async fn withdraw_unwanted(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<
 async fn settle(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<BTreeMap<Key, Run>, StoreError> {
     let published: BTreeMap<Key, &Run> = facts.published.iter().map(|run| (Key::of(run), run)).collect();
     let pending: BTreeMap<Key, &Run> = facts.pending.iter().map(|run| (Key::of(run), run)).collect();
+    let failed: BTreeSet<Key> = facts.failed.iter().map(Key::of).collect();
     let mut open = BTreeMap::new();
     let mut unsettled: BTreeSet<(&str, &str)> = BTreeSet::new();
     for (key, wanted) in &plan.wanted {
         let chained = (key.tenant.as_str(), key.currency.as_str());
         let (published, pending) = (published.get(key).copied(), pending.get(key).copied());
         if published.is_some_and(|run| run.identity == wanted.identity) {
-            if pending.is_some() {
+            if pending.is_some() || failed.contains(key) {
                 inner.republish(published).await?;
             }
             continue;

@@ -20,6 +20,8 @@ pub(super) struct Facts {
     pub(super) rules: Vec<AssignedRule>,
     pub(super) published: Vec<Run>,
     pub(super) pending: Vec<Run>,
+    /// Failed, and nothing was tried since.
+    pub(super) failed: Vec<Run>,
     pub(super) splits: Vec<PeriodSplit>,
 }
 
@@ -31,6 +33,7 @@ impl Facts {
             rules: store.assigned_rules().await?,
             published: store.published_runs(None, None).await?,
             pending: store.runs_pending().await?,
+            failed: store.runs_failed().await?,
             splits: store.splits(None).await?,
         })
     }

@@ -273,9 +273,29 @@ impl Store {
             return Err(StoreError::Conflict(format!("the run {id} is {}, not done", run.state.name())));
         }
         supersede_pending(&mut tx, &run.tenant_id, run.period, &run.currency, now).await?;
+        // What failed since is not what is wanted any more.
+        sqlx::query(
+            "UPDATE runs SET state = 'superseded' \
+             WHERE tenant_id = $1 AND period = $2 AND currency = $3 AND state = 'failed' AND id > $4",
+        )
+        .bind(&run.tenant_id)
+        .bind(run.period)
+        .bind(&run.currency)
+        .bind(&run.id)
+        .execute(&mut *tx)
+        .await?;
         publish(&mut tx, &run).await?;
         tx.commit().await?;
         Ok(run)
+    }
+
+    /// Runs that failed and after which nothing was tried for their tenant, period and currency.
+    pub async fn runs_failed(&self) -> Result<Vec<Run>> {
+        let failed = sqlx::query_as(
+            "SELECT * FROM runs WHERE state = 'failed' AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.tenant_id = runs.tenant_id \
+             AND n.period = runs.period AND n.currency = runs.currency AND n.id > runs.id)",
+        );
+        Ok(failed.fetch_all(&self.read).await?)
     }
 
     /// Publishes nothing any more for a tenant's month, and supersedes its runs under way: it holds no charges there.
