@@ -5,6 +5,7 @@
 pub mod bill;
 pub mod demo;
 pub mod output;
+pub mod plugin;
 pub mod rate;
 pub mod serve;
 
@@ -39,6 +40,9 @@ enum Command {
     /// Work with bills: generate one
     #[command(arg_required_else_help = true)]
     Bill(bill::Args),
+    /// Work with plugins: build one
+    #[command(arg_required_else_help = true)]
+    Plugin(plugin::Args),
     /// Run the daemon
     Serve(serve::Args),
     /// Rate bills by a chain of rules, without a daemon
@@ -100,6 +104,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Bill(args) => bill::run(args),
+        Command::Plugin(args) => plugin::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Rate(args) => rate::run(args),
     };

@@ -125,9 +125,9 @@ impl Adjust for Markup {
     }
 
     fn decide(&mut self, charge: &Combination<'_>) -> Decision {
-        let service = (!self.services.is_empty())
-            .then(|| [SERVICE_NAME, SERVICE_CODE])
-            .and_then(|columns| columns.into_iter().find_map(|column| self.services.get(charge.get(column)?)));
+        // Without services the plan has no dimensions to look at.
+        let columns: &[&str] = if self.services.is_empty() { &[] } else { &[SERVICE_NAME, SERVICE_CODE] };
+        let service = columns.iter().find_map(|column| self.services.get(charge.get(column)?));
         match service.copied().or(self.other) {
             Some(percent) => Decision::scaled(CUSTOMER_COST, percent.on_top(), self.digits, format!("markup of {percent} %")),
             None => Decision::keep("no markup for this service"),
