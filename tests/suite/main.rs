@@ -4,6 +4,7 @@ mod bucket;
 mod cases;
 mod daemon;
 mod examples;
+mod generate;
 mod input;
 mod layers;
 mod run;

@@ -19,8 +19,9 @@ use crate::sandbox;
 const EXAMPLES: &str = "\
 Examples:
   rerate demo                                         a sample reseller, rated and served
-  rerate bill generate --rows 100000 --out bills      make a bill to try things on
-  rerate rate bills --chain chain.toml --out rated    rate it
+  rerate rate bills --chain chain.toml --out rated    rate bills without a daemon
+  rerate serve --data /var/lib/rerate                 the daemon
+  rerate bill generate --rows 100000 --out bills      a bill to try things on
 
 Log messages: RUST_LOG=info (or debug, or rerate=trace).";
 
