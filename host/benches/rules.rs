@@ -1,6 +1,10 @@
 //! What the sandbox costs: the same rules as components and compiled natively, on the same charges with the same kernels.
 //!
 //! `cargo bench -p rerate --bench rules`. One thread; elements are charges, so a rate is charges per second and core.
+//!
+//! Measured on one of four busy x86-64 cores: the chain 9.8 million charges a second as components and 9.7 natively, 4.5 with provenance
+//! and relabelling; custom rows 6.8 ns narrow (natively 5.0) and 76 ns wide (17.6; 183 in a guest without wide arithmetic); an instance
+//! opened and asked once 17 us; a component of 75 KB ready in 102 ms compiled, 1.7 ms from the cache.
 
 use std::hint::black_box;
 use std::path::Path;
