@@ -1,6 +1,8 @@
 //! A rule is the same rule natively and in the sandbox: the same inputs through the SDK's type and through its component.
 
-use std::collections::HashMap;
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails here
+
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use proptest::prelude::*;
@@ -14,9 +16,10 @@ use rerate_tests::components::{BUILTINS, FIXTURES, Set};
 
 /// Each component is compiled once for all cases: the sandbox forgets what nobody holds.
 fn load(set: &Set, name: &str) -> Arc<Plugin> {
-    static SANDBOX: OnceLock<(Sandbox, Mutex<HashMap<String, Arc<Plugin>>>)> = OnceLock::new();
-    let (sandbox, loaded) = SANDBOX.get_or_init(|| (Sandbox::new(SandboxOptions::default()).unwrap(), Mutex::default()));
-    let mut loaded = loaded.lock().unwrap();
+    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+    static LOADED: Mutex<BTreeMap<String, Arc<Plugin>>> = Mutex::new(BTreeMap::new());
+    let sandbox = SANDBOX.get_or_init(|| Sandbox::new(SandboxOptions::default()).unwrap());
+    let mut loaded = LOADED.lock().unwrap();
     let load = || sandbox.load(&std::fs::read(set.component(name)).unwrap()).unwrap();
     Arc::clone(loaded.entry(name.to_owned()).or_insert_with(load))
 }
