@@ -23,7 +23,12 @@ impl Ran {
 }
 
 pub(crate) fn rerate(arguments: &[&str]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_rerate")).args(arguments).current_dir(root()).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_rerate"))
+        .args(arguments)
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .current_dir(root())
+        .output()
+        .unwrap();
     ran(output)
 }
 

@@ -141,7 +141,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
 fn check_tenants_of_rules(rules: &[RuleEntry], tenants: &[TenantEntry]) -> Result<(), Failure> {
     for rule in rules {
         for name in rule.tenants.iter().flatten() {
-            if !tenants.iter().any(|t| t.name == *name) && !(tenants.is_empty() && name == EVERYONE) {
+            let is_known = if tenants.is_empty() { name == EVERYONE } else { tenants.iter().any(|t| t.name == *name) };
+            if !is_known {
                 let known =
                     if tenants.is_empty() { "no tenants.toml was given".to_owned() } else { "it is not in tenants.toml".to_owned() };
                 return Err(Failure::input(format!("rule {:?} is for a tenant {name:?}: {known}", rule.title)));
@@ -154,8 +155,23 @@ fn check_tenants_of_rules(rules: &[RuleEntry], tenants: &[TenantEntry]) -> Resul
 /// The one tenant of a run without tenants.toml.
 const EVERYONE: &str = "all";
 
+/// Compiled components are kept in the user's cache, since compiling three of them takes longer than rating a million charges. Where
+/// there is no such folder, or it may not be used, they are compiled anew.
+fn sandbox() -> Result<Sandbox, Failure> {
+    let home = || Some(Path::new(&std::env::var_os("HOME")?).join(".cache"));
+    let cache_dir = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).map(|dir| dir.join("rerate"));
+    let cached = cache_dir.and_then(|dir| {
+        std::fs::create_dir_all(dir.parent()?).ok()?;
+        Sandbox::new(SandboxOptions { cache_dir: Some(dir), ..SandboxOptions::default() }).ok()
+    });
+    match cached {
+        Some(sandbox) => Ok(sandbox),
+        None => Ok(Sandbox::new(SandboxOptions::default())?),
+    }
+}
+
 fn load_plugins(chain: &Path, rules: &[RuleEntry]) -> Result<BTreeMap<String, Arc<Plugin>>, Failure> {
-    let sandbox = Sandbox::new(SandboxOptions::default())?;
+    let sandbox = sandbox()?;
     let mut plugins = BTreeMap::new();
     for rule in rules {
         if plugins.contains_key(&rule.plugin) {
@@ -206,6 +222,9 @@ fn import_all(args: &Args, scratch: &Path, workers: usize) -> Result<Vec<Snapsho
     for path in &args.bills {
         let found = bills::discover(path).map_err(Failure::input)?;
         for bill in found {
+            for skipped in &bill.skipped {
+                output::complain(&format!("note: {} is no bill and is skipped", skipped.display()));
+            }
             let dir = base.join(format!("{:04}", snapshots.len()));
             let progress = Progress::new();
             let title = format!("import {}", path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
