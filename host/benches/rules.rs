@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rerate::bills;
-use rerate::domain::columns::{Batch, Column, Dictionary, NULL_CODE, TextColumn};
+use rerate::domain::columns::{Batch, Dictionary, NULL_CODE, TextColumn};
 use rerate::domain::money::NULL;
 use rerate::domain::progress::Progress;
 use rerate::domain::rule::{BillPeriod, Change, Decision, IfMissing, Plan, Rounding, RuleMoney, RuleText, Scaled, Treatment};
