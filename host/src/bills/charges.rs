@@ -6,12 +6,9 @@ use std::sync::Arc;
 use super::error::BillError;
 use super::raw::{Cells, Raw};
 use super::report::{Notes, Sums};
-use crate::domain::charge::{Kind, STORED};
+use crate::domain::charge::{Kind, NO_CURRENCY, STORED};
 use crate::domain::columns::{Batch, Column, MoneyColumn, NULL_CODE, NULL_TIME, TextColumn, TimeColumn};
 use crate::domain::money;
-
-/// The currency of bills that name none, such as the FOCUS specification's examples.
-const NO_CURRENCY: &str = "XXX";
 
 /// The stored columns that a mapping has filled; the others become null.
 pub(super) struct Charges {
