@@ -9,6 +9,7 @@ mod call;
 mod compile;
 mod engine;
 mod limits;
+pub mod sections;
 mod validate;
 
 use std::collections::HashMap;

@@ -1,34 +1,19 @@
-//! `rerate plugin ...`: from a rule's crate to the component that a chain or a daemon uses.
+//! `rerate plugin build`: from a rule's crate to the component that a chain or a daemon uses.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
-use clap::Subcommand;
-
-use super::{Failure, output};
+use crate::cli::{Failure, output};
 use crate::plugins::build::{BuildError, build_component};
 use crate::sandbox::{Sandbox, SandboxOptions};
 
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Compile a rule's crate to a component, and try whether the sandbox takes it
-    #[command(after_help = BUILD_EXAMPLES)]
-    Build(Build),
-}
-
-const BUILD_EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Examples:
   rerate plugin build examples/rounding-markup
   rerate plugin build my-rule --out plugins/my-rule.wasm    a daemon that watches plugins takes it at once";
 
 #[derive(Debug, clap::Args)]
-struct Build {
+pub(super) struct Args {
     /// The folder with the rule's Cargo.toml
     #[arg(value_name = "DIR")]
     dir: PathBuf,
@@ -37,13 +22,7 @@ struct Build {
     out: Option<PathBuf>,
 }
 
-pub fn run(args: Args) -> Result<(), Failure> {
-    match args.command {
-        Command::Build(args) => build(&args),
-    }
-}
-
-fn build(args: &Build) -> Result<(), Failure> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
     let out = match &args.out {
         Some(out) => out.clone(),
