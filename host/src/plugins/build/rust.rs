@@ -1,4 +1,4 @@
-//! A rule's crate to a component: `rerate plugin build`, and the built-in rules' own build.
+//! A rule's crate to a component.
 //!
 //! Two compilers can do it: a rustup toolchain that has the wasm32 target, or Debian's with its sources. The result depends on the
 //! sources and the compiler, not on where the checkout lies. Nothing here installs anything; it says what to install.
@@ -7,43 +7,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::digest_of;
-
-const TARGET: &str = "wasm32-unknown-unknown";
+use super::{BuildError, TARGET, output};
 
 /// Stack of a rule: the default of 1 MiB would be touched memory in every instance.
 const STACK_BYTES: u32 = 128 * 1024;
-
-#[derive(Debug)]
-pub struct Built {
-    /// sha256 of the component, hexadecimal.
-    pub digest: String,
-    /// In bytes.
-    pub size: usize,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    #[error(
-        "no compiler for {TARGET} found: run `rustup target add {TARGET}`, or on Debian, where rustup cannot, \
-         `apt-get install rustc-web rust-web-src`"
-    )]
-    NoCompiler,
-    #[error(
-        "Debian's compiler needs rust-lld, which neither {0} nor /usr/bin has: `apt-get install lld` or reinstall the rustup toolchain"
-    )]
-    NoLinker(PathBuf),
-    #[error("{} is no crate: it has no Cargo.toml with a [package]", .0.display())]
-    NotACrate(PathBuf),
-    #[error("{program} does not start: {source}")]
-    Start { program: String, source: std::io::Error },
-    #[error("the rule does not compile:\n{0}")]
-    Compile(String),
-    #[error("what was compiled is no rule: {0}; does the crate end with `rerate_rule::export!(...)`?")]
-    NotARule(String),
-    #[error("{}: {source}", .path.display())]
-    File { path: PathBuf, source: std::io::Error },
-}
 
 /// Which compiler makes wasm here.
 enum Compiler {
@@ -56,19 +23,12 @@ enum Compiler {
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_SOURCES: &str = "/usr/lib/rustlib/src/rust";
 
-/// Compiles the crate in `dir` and writes the component to `out`.
-pub fn build_component(dir: &Path, out: &Path) -> Result<Built, BuildError> {
-    let dir = dir.canonicalize().map_err(|source| BuildError::File { path: dir.to_owned(), source })?;
-    let compiler = find_compiler(&dir)?;
-    let package = find_package(&dir)?;
-    let module = compile(&dir, &package, &compiler)?;
-    let component = componentize(&module).map_err(|error| BuildError::NotARule(format!("{error:#}")))?;
-    write_whole(out, &component).map_err(|source| BuildError::File { path: out.to_owned(), source })?;
-    Ok(Built { digest: digest_of(&component), size: component.len() })
-}
-
-fn output(command: &mut Command) -> Result<std::process::Output, BuildError> {
-    command.output().map_err(|source| BuildError::Start { program: command.get_program().to_string_lossy().into_owned(), source })
+/// Compiles the crate in `dir`, an absolute path.
+pub(super) fn component(dir: &Path) -> Result<Vec<u8>, BuildError> {
+    let compiler = find_compiler(dir)?;
+    let package = find_package(dir)?;
+    let module = compile(dir, &package, &compiler)?;
+    componentize(&module).map_err(|error| BuildError::NotARule(format!("{error:#}")))
 }
 
 fn find_compiler(dir: &Path) -> Result<Compiler, BuildError> {
@@ -199,16 +159,4 @@ fn cargo_home() -> Option<PathBuf> {
 /// The module with the contract's types, which the SDK's bindings left in it.
 fn componentize(module: &[u8]) -> anyhow::Result<Vec<u8>> {
     wit_component::ComponentEncoder::default().module(module)?.validate(true).encode()
-}
-
-/// A reader never sees half a component.
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent)?;
-    let mut file = tempfile::NamedTempFile::new_in(parent)?;
-    std::io::Write::write_all(&mut file, bytes)?;
-    let file = file.persist(path)?;
-    #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?; // a temporary file is its owner's alone
-    Ok(())
 }

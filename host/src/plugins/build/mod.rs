@@ -1,0 +1,68 @@
+//! A rule's project to a component: `rerate plugin build`, and the built-in rules' own build.
+//!
+//! The result depends on the sources and the compiler, not on where the project lies. Nothing here installs anything; it says what to
+//! install.
+
+mod rust;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::digest_of;
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+#[derive(Debug)]
+pub struct Built {
+    /// sha256 of the component, hexadecimal.
+    pub digest: String,
+    /// In bytes.
+    pub size: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error(
+        "no compiler for {TARGET} found: run `rustup target add {TARGET}`, or on Debian, where rustup cannot, \
+         `apt-get install rustc-web rust-web-src`"
+    )]
+    NoCompiler,
+    #[error(
+        "Debian's compiler needs rust-lld, which neither {0} nor /usr/bin has: `apt-get install lld` or reinstall the rustup toolchain"
+    )]
+    NoLinker(PathBuf),
+    #[error("{} is no crate: it has no Cargo.toml with a [package]", .0.display())]
+    NotACrate(PathBuf),
+    #[error("{program} does not start: {source}")]
+    Start { program: String, source: std::io::Error },
+    #[error("the rule does not compile:\n{0}")]
+    Compile(String),
+    #[error("what was compiled is no rule: {0}; does the crate end with `rerate_rule::export!(...)`?")]
+    NotARule(String),
+    #[error("{}: {source}", .path.display())]
+    File { path: PathBuf, source: std::io::Error },
+}
+
+/// Compiles the project in `dir` and writes the component to `out`.
+pub fn build_component(dir: &Path, out: &Path) -> Result<Built, BuildError> {
+    let dir = dir.canonicalize().map_err(|source| BuildError::File { path: dir.to_owned(), source })?;
+    let component = rust::component(&dir)?;
+    write_whole(out, &component).map_err(|source| BuildError::File { path: out.to_owned(), source })?;
+    Ok(Built { digest: digest_of(&component), size: component.len() })
+}
+
+fn output(command: &mut Command) -> Result<std::process::Output, BuildError> {
+    command.output().map_err(|source| BuildError::Start { program: command.get_program().to_string_lossy().into_owned(), source })
+}
+
+/// A reader never sees half a component.
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent)?;
+    let mut file = tempfile::NamedTempFile::new_in(parent)?;
+    std::io::Write::write_all(&mut file, bytes)?;
+    let file = file.persist(path)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?; // a temporary file is its owner's alone
+    Ok(())
+}
