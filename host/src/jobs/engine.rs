@@ -29,9 +29,14 @@ const MAX_KNOWN: usize = 50_000;
 /// A rating under way.
 pub(super) struct Rating {
     pub(super) period: Period,
-    /// Run to identity.
-    pub(super) runs: BTreeMap<String, String>,
+    pub(super) runs: BTreeMap<String, UnderWay>,
     pub(super) progress: Arc<Progress>,
+}
+
+/// What a run under way will be, as planned when it began.
+pub(super) struct UnderWay {
+    identity: String,
+    basis: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -173,6 +178,9 @@ async fn want(inner: &Inner, key: &Key, wanted: &Wanted, pending: Option<&Run>, 
             return Ok(None);
         }
     }
+    if let Some(run) = pending.filter(|run| inner.finishes(run, wanted)) {
+        return Ok(Some(run.clone())); // its end wakes us, and the new component's run follows
+    }
     let run = inner.store.run_enqueue(&new_run(key, wanted, plan)).await?;
     if let Some(overtaken) = pending {
         inner.tell_run(overtaken, RunState::Superseded, None);
@@ -221,11 +229,12 @@ async fn put_splits(inner: &Inner, facts: &Facts, plan: &Plan, open: &BTreeMap<K
     Ok(())
 }
 
-/// Stops a rating of which no result is wanted any more. One that is still wanted by a single tenant goes on.
+/// Stops a rating of which no result is wanted any more. One that is still wanted by a single tenant goes on, and so does one that only
+/// a deploy made out of date.
 fn cancel_outdated(inner: &Inner, plan: &Plan) {
-    let wanted: BTreeSet<&str> = plan.wanted.values().map(|wanted| wanted.identity.as_str()).collect();
+    let wanted: BTreeSet<&str> = plan.wanted.values().flat_map(|wanted| [wanted.identity.as_str(), wanted.basis.as_str()]).collect();
     if let Some(rating) = lock(&inner.rating).as_ref()
-        && !rating.runs.values().any(|identity| wanted.contains(identity.as_str()))
+        && !rating.runs.values().any(|run| wanted.contains(run.identity.as_str()) || wanted.contains(run.basis.as_str()))
     {
         rating.progress.cancel();
     }
@@ -253,7 +262,8 @@ async fn start_next(inner: &Arc<Inner>, plan: &Arc<Plan>, queued: BTreeMap<Key, 
         return Ok(());
     }
     let progress = Arc::new(Progress::new());
-    let runs = jobs.iter().map(|job| (job.run.id.clone(), job.run.identity.clone())).collect();
+    let under_way = |wanted: &Wanted| UnderWay { identity: wanted.identity.clone(), basis: wanted.basis.clone() };
+    let runs = jobs.iter().map(|job| (job.run.id.clone(), under_way(&job.wanted))).collect();
     *lock(&inner.rating) = Some(Rating { period, runs, progress: Arc::clone(&progress) });
     let batch = Batch { period, jobs, plan: Arc::clone(plan), progress };
     let inner = Arc::clone(inner);
@@ -318,6 +328,11 @@ impl Inner {
             self.wake.now(); // what rules with history are told may have changed
         }
         Ok(())
+    }
+
+    /// Whether a run is under way that a deploy alone made out of date.
+    fn finishes(&self, run: &Run, wanted: &Wanted) -> bool {
+        lock(&self.rating).as_ref().and_then(|rating| rating.runs.get(&run.id)).is_some_and(|under_way| under_way.basis == wanted.basis)
     }
 
     /// Whether a done run's files are still there.

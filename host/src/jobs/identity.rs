@@ -22,7 +22,7 @@ pub(super) enum Owner {
     Unknown,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct SourceIdentity<'a> {
     pub(super) snapshot: &'a str,
     pub(super) source_digest: &'a str,
@@ -33,7 +33,7 @@ pub(super) struct SourceIdentity<'a> {
     pub(super) commitment_owners: BTreeMap<&'a str, Owner>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct RuleIdentity<'a> {
     pub(super) rule: &'a str,
     /// In the charges' provenance, so a part of the result.
@@ -45,7 +45,7 @@ pub(super) struct RuleIdentity<'a> {
     pub(super) earlier: &'a [Earlier],
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct RunIdentity<'a> {
     engine: u32,
     tenant: &'a str,
@@ -72,6 +72,13 @@ impl<'a> RunIdentity<'a> {
         let json = serde_json::to_vec(self).expect("an identity has a JSON form");
         crate::plugins::hex(&Sha256::digest(json))
     }
+
+    /// The same without the components: two runs with the same basis differ by a deploy and nothing else.
+    pub(super) fn basis(&self) -> String {
+        let mut basis = self.clone();
+        basis.chain.iter_mut().for_each(|rule| rule.digest = "");
+        basis.digest()
+    }
 }
 
 #[cfg(test)]
@@ -90,5 +97,18 @@ mod tests {
         assert_eq!(first, of([r#"{"b": "2", "a": 1}"#, "{}"]));
         assert_ne!(first, of(["{}", r#"{"a": 1, "b": "2"}"#]));
         assert_ne!(first, of([r#"{"a": 1, "b": "3"}"#, "{}"]));
+    }
+
+    #[test]
+    fn only_a_deploy_keeps_the_basis() {
+        let config = Value::Null;
+        let of = |digest, title| {
+            let rule = RuleIdentity { rule: "rul_1", title, digest, disabled: false, config: &config, earlier: &[] };
+            RunIdentity::new("tnt_1", "2026-09".parse().unwrap(), "USD", Vec::new(), vec![rule])
+        };
+        let first = of("d1", "t");
+        assert_eq!(first.basis(), of("d2", "t").basis());
+        assert_ne!(first.digest(), of("d2", "t").digest());
+        assert_ne!(first.basis(), of("d1", "other").basis());
     }
 }

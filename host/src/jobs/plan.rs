@@ -57,6 +57,8 @@ impl Key {
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) identity: String,
+    /// The identity without the components' digests.
+    pub(super) basis: String,
     pub(super) chain: Vec<ChainLink>,
     /// One a rule: what it charged before, empty unless it asks.
     pub(super) earlier: Vec<Vec<Earlier>>,
@@ -181,8 +183,9 @@ impl Plan {
             earlier,
         });
         let sources = self.source_identities(key, &known.held);
-        let identity = RunIdentity::new(&key.tenant, key.period, &key.currency, sources, rules.collect()).digest();
-        Wanted { identity, has_history: asks.contains(&true), chain, earlier }
+        let identity = RunIdentity::new(&key.tenant, key.period, &key.currency, sources, rules.collect());
+        let (identity, basis) = (identity.digest(), identity.basis());
+        Wanted { identity, basis, has_history: asks.contains(&true), chain, earlier }
     }
 
     fn source_identities<'a>(&'a self, key: &'a Key, held: &Held<'a>) -> Vec<SourceIdentity<'a>> {

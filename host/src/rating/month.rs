@@ -150,7 +150,7 @@ impl Pass<'_> {
                 }
                 if outcome.is_err() {
                     // Writers wait for every group of a run; the run's overlay is thrown away with the month.
-                    self.write_rest(*group, 0);
+                    self.write_rest(*group);
                 }
                 let mut result = lock(&result);
                 let merged = match (std::mem::replace(&mut *result, Err(MonthError::Cancelled)), outcome) {
@@ -192,17 +192,16 @@ impl Pass<'_> {
                 Some(share) => run.rate(&batch, std::mem::take(&mut share.rows), self.split, self.pass),
                 None => RatedGroup::default(),
             };
-            if is_last && let Err(error) = (self.input.write)(index, group, &rated) {
-                self.write_rest(group, index + 1);
-                return Err(MonthError::Write(error));
+            if is_last {
+                (self.input.write)(index, group, &rated).map_err(MonthError::Write)?;
             }
         }
         Ok(totals)
     }
 
     /// Announces a group as empty to the runs from `first` on, so that no writer waits for it.
-    fn write_rest(&self, group: GroupRef, first: usize) {
-        for (index, run) in self.runs.iter().enumerate().skip(first) {
+    fn write_rest(&self, group: GroupRef) {
+        for (index, run) in self.runs.iter().enumerate() {
             if run.takes_part(self.pass) == Some(true) {
                 // The month has failed already; its first error is the one to report.
                 let _ = (self.input.write)(index, group, &RatedGroup::default());

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use super::World;
-use super::world::{keeping, refusing, zeroing};
+use super::world::{keeping, pondering, refusing, zeroing};
+use crate::jobs::Change;
 use crate::plugins::{DeployError, watch_folder};
-use crate::store::Origin;
+use crate::store::{AssignmentFields, Origin, RunState};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_version_rates_again_the_tenants_whose_chain_has_it() {
@@ -20,6 +21,53 @@ async fn a_new_version_rates_again_the_tenants_whose_chain_has_it() {
     assert_ne!(after[0].id, before[0].id);
     assert_eq!((after[0].billed.unwrap().to_string(), after[0].charged.unwrap().to_string()), ("10".to_owned(), "0".to_owned()));
     assert_eq!(world.published(&other).await, untouched);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_under_way_at_a_deploy_finishes_on_the_old_version_and_the_new_one_follows() {
+    let world = World::new().await;
+    world.write_bill("aws", &[("2026-09", "111", "EC2", "10")]);
+    world.integration("aws").await;
+    let acme = world.tenant("Acme", &["111"]).await;
+    let new = world.deploy(&zeroing(2)).await.version.digest;
+    let old = world.deploy(&pondering()).await.version.digest;
+    let before = world.run_ids().await;
+    let rule = world.rule("Rule").await;
+    let fields = AssignmentFields { rule_id: rule.id, tenant_id: None, position: None, from_period: None, to_period: None };
+    world.store.assignment_create(&fields).await.unwrap();
+    world.jobs.poke(Change::Assignments);
+    let begun = async || world.all_runs().await.into_iter().find(|run| !before.contains(&run.id));
+    until("the month is being rated", async || begun().await.is_some_and(|run| run.state == RunState::Running)).await;
+    world.plugins.activate("fixture", &new).await.unwrap();
+    assert_eq!(begun().await.unwrap().state, RunState::Running, "it ended before the deploy: this machine is too fast for the test");
+
+    until("the old version's run is published", async || begun().await.is_some_and(|run| run.state == RunState::Done)).await;
+    world.idle().await;
+    let runs: Vec<_> = world.all_runs().await.into_iter().filter(|run| !before.contains(&run.id)).collect();
+    let told: Vec<_> = runs.iter().map(|run| (run.state, run.chain[0].digest.as_str(), run.charged.unwrap().to_string())).collect();
+    assert_eq!(told, [(RunState::Done, old.as_str(), "10".to_owned()), (RunState::Done, new.as_str(), "0".to_owned())]);
+    assert!(runs[1].created_at >= runs[0].finished_at.unwrap(), "the next run waits for the one under way");
+    assert_eq!(world.published(&acme).await[0].id, runs[1].id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_rule_itself_overtakes_the_run_under_way() {
+    let world = World::new().await;
+    world.write_bill("aws", &[("2026-09", "111", "EC2", "10")]);
+    world.integration("aws").await;
+    let acme = world.tenant("Acme", &["111"]).await;
+    world.deploy(&pondering()).await;
+    let before = world.run_ids().await;
+    let rule = world.rule("Rule").await;
+    let fields = AssignmentFields { rule_id: rule.id.clone(), tenant_id: None, position: None, from_period: None, to_period: None };
+    let assignment = world.store.assignment_create(&fields).await.unwrap();
+    world.jobs.poke(Change::Assignments);
+    let begun = async || world.all_runs().await.into_iter().find(|run| !before.contains(&run.id));
+    until("the month is being rated", async || begun().await.is_some_and(|run| run.state == RunState::Running)).await;
+    world.store.assignment_delete(&assignment.id, Some(assignment.version)).await.unwrap();
+    world.changed(Change::Assignments).await;
+    assert_eq!(begun().await.unwrap().state, RunState::Superseded);
+    assert_eq!(world.charged(&acme).await, "10");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -176,6 +176,21 @@ pub(super) fn looping() -> Vec<u8> {
     Guest::adjustment().decide("(loop $forever (br $forever)) (unreachable)").extra(&numbered(99)).build()
 }
 
+/// A rule that keeps every charge, and takes a second of a processor to say so: division is slow and counts as one instruction.
+pub(super) fn pondering() -> Vec<u8> {
+    let divided = (0..8).fold("(global.get $number)".to_owned(), |number, _| format!("(i64.div_u {number} (global.get $one))"));
+    let count = format!(
+        "(block (result i32)
+            (local.set $ret (i32.const 30000000))
+            (loop $again
+                (global.set $number {divided})
+                (br_if $again (local.tee $ret (i32.sub (local.get $ret) (i32.const 1)))))
+            (i32.const 1))"
+    );
+    let globals = "(global $number (mut i64) (i64.const -1)) (global $one (mut i64) (i64.const 1))";
+    Guest::adjustment().decide(&Guest::decisions(&count)).extra(&(globals.to_owned() + &numbered(7))).build()
+}
+
 /// A rule that takes no configuration at all.
 pub(super) fn refusing() -> Vec<u8> {
     let configure = "
