@@ -28,6 +28,7 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("parquet", &["lake", "bills", "generate"]),
     ("object_store", &["jobs"]),
     ("axum", &["http", "cli"]),
+    ("reqwest", &["cli"]),
 ];
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {

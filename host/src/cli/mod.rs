@@ -3,6 +3,7 @@
 //! Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 the run failed, 2 bad usage or bad input.
 
 pub mod bill;
+pub mod client;
 pub mod demo;
 pub mod output;
 pub mod plugin;

@@ -1,0 +1,281 @@
+//! A client of a running daemon, for commands that work on one.
+//!
+//! A refused call becomes a [`Failure`] with the daemon's own words, and a daemon that is not there one that says what to do. It knows
+//! JSON and bytes, nothing of nouns: each command names its own addresses. Nothing is tried again: most calls change something.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode, Url};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Failure;
+
+/// A daemon that has not taken the connection by then is not there.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// Compiling a rule of 18 MB and trying its cases, or a preview of a year, takes minutes; a call that takes longer is stuck.
+const ANSWER_WITHIN: Duration = Duration::from_secs(600);
+
+/// Pages of a list that are followed: a million items, more than anybody reads.
+const MAX_PAGES: usize = 1_000;
+
+/// Where the daemon is, and what opens it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServerArgs {
+    /// Address of the daemon
+    #[arg(long, value_name = "URL", env = "RERATE_SERVER", default_value = "http://127.0.0.1:8080")]
+    server: String,
+    /// File with a token, such as admin.token in the daemon's data folder [default: the token itself in RERATE_TOKEN]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl ServerArgs {
+    fn token(&self) -> Result<String, Failure> {
+        let text = match &self.token_file {
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| Failure::input(format!("{}: {error}", path.display())).next("--token-file DATA/admin.token"))?,
+            None => std::env::var("RERATE_TOKEN").unwrap_or_default(),
+        };
+        let token = text.trim();
+        if token.is_empty() {
+            let next = "--token-file DATA/admin.token, where DATA is the folder that the daemon was started with, or set RERATE_TOKEN";
+            return Err(Failure::input("the daemon wants a token and none is given").next(next));
+        }
+        Ok(token.to_owned())
+    }
+}
+
+/// What the daemon answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Null where there is no body.
+    pub body: Value,
+}
+
+impl Answer {
+    pub const fn is_success(&self) -> bool {
+        self.status >= 200 && self.status < 300
+    }
+}
+
+/// Calls one daemon, one call at a time.
+pub struct Client {
+    base: Url,
+    token: String,
+    http: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Client {
+    pub fn new(args: &ServerArgs) -> Result<Self, Failure> {
+        let wrong =
+            |reason: &str| Failure::input(format!("--server {}: {reason}", args.server)).next("an address such as http://127.0.0.1:8080");
+        let base = Url::parse(&args.server).map_err(|error| wrong(&error.to_string()))?;
+        if !matches!(base.scheme(), "http" | "https") {
+            return Err(wrong("not http or https"));
+        }
+        let token = args.token()?;
+        let mut http = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).timeout(ANSWER_WITHIN);
+        if matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
+            http = http.no_proxy(); // whatever the environment says: no proxy reaches this machine's own ports
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { base, token, http: http.build()?, runtime })
+    }
+
+    /// Where the daemon is, for messages.
+    pub fn server(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// `path` begins with `/v1/`; put what a person typed through [`encode`] first.
+    pub fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.checked(Method::GET, path, None)
+    }
+
+    pub fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
+        self.checked(Method::POST, path, Some(json(body)?))
+    }
+
+    pub fn put(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
+        self.checked(Method::PUT, path, Some(json(body)?))
+    }
+
+    pub fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.checked(Method::DELETE, path, None)
+    }
+
+    /// Sends bytes of a kind.
+    pub fn post_bytes(&self, path: &str, kind: &str, bytes: Vec<u8>) -> Result<Value, Failure> {
+        self.checked(Method::POST, path, Some((kind.to_owned(), bytes)))
+    }
+
+    /// What is not JSON: an exported file, say.
+    pub fn get_bytes(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        let (status, bytes) = self.send(Method::GET, path, None)?;
+        if status.is_success() { Ok(bytes) } else { Err(refused(status, &parsed(&bytes))) }
+    }
+
+    /// All items of a list that comes in pages. `path` may have a query.
+    pub fn list(&self, path: &str) -> Result<Vec<Value>, Failure> {
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let mut items = Vec::new();
+        let mut after = String::new();
+        for _ in 0..MAX_PAGES {
+            let mut page = self.get(&format!("{path}{joint}limit=1000{after}"))?;
+            if let Some(found) = page.get_mut("items").and_then(Value::as_array_mut) {
+                items.append(found);
+            }
+            match page.get("next").and_then(Value::as_str) {
+                Some(next) => after = format!("&after={}", encode(next)),
+                None => break,
+            }
+        }
+        Ok(items)
+    }
+
+    /// For a caller to whom a refusal is an answer too: any status, and the problem as it came.
+    pub fn call(&self, method: Method, path: &str, body: Option<(String, Vec<u8>)>) -> Result<Answer, Failure> {
+        let (status, bytes) = self.send(method, path, body)?;
+        Ok(Answer { status: status.as_u16(), body: parsed(&bytes) })
+    }
+
+    fn checked(&self, method: Method, path: &str, body: Option<(String, Vec<u8>)>) -> Result<Value, Failure> {
+        let (status, bytes) = self.send(method, path, body)?;
+        let value = parsed(&bytes);
+        if status.is_success() { Ok(value) } else { Err(refused(status, &value)) }
+    }
+
+    fn send(&self, method: Method, path: &str, body: Option<(String, Vec<u8>)>) -> Result<(StatusCode, Vec<u8>), Failure> {
+        let url = format!("{}{path}", self.server());
+        let mut request = self.http.request(method, url).bearer_auth(&self.token);
+        if let Some((kind, bytes)) = body {
+            request = request.header("content-type", kind).body(bytes);
+        }
+        let answer = self.runtime.block_on(async {
+            let response = request.send().await?;
+            Ok((response.status(), response.bytes().await?.to_vec()))
+        });
+        answer.map_err(|error| self.unreachable(&error))
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        let server = self.server();
+        if error.is_connect() {
+            return Failure::run(format!("no daemon answers at {server}"))
+                .next("rerate serve --data DIR, or give --server (or RERATE_SERVER) the address of one that runs");
+        }
+        if error.is_timeout() {
+            let text = format!("the daemon at {server} has not answered within {} s", ANSWER_WITHIN.as_secs());
+            return Failure::run(text).next("its log, and the same call again: what was done already is not done twice");
+        }
+        let mut text = format!("the call to {server} failed: {error}");
+        let mut cause = std::error::Error::source(error);
+        while let Some(next) = cause {
+            let _ = write!(text, ": {next}");
+            cause = next.source();
+        }
+        Failure::run(text)
+    }
+}
+
+/// A part of an address that may hold anything.
+pub fn encode(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+fn json(body: &impl Serialize) -> Result<(String, Vec<u8>), Failure> {
+    Ok(("application/json".to_owned(), serde_json::to_vec(body)?))
+}
+
+fn parsed(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap_or(Value::Null)
+}
+
+/// A problem as a failure: its detail, and the places that it names. What the caller gave is wrong where the daemon says so; what does not
+/// fit the data as it is, or failed inside, is a failed run.
+pub fn refused(status: StatusCode, problem: &Value) -> Failure {
+    let mut text = match problem["detail"].as_str() {
+        Some(detail) => detail.to_owned(),
+        None => format!("the daemon answers with {status} and no word of why"),
+    };
+    let faults = problem["errors"].as_array().map_or(&[][..], Vec::as_slice);
+    if faults.len() > 1 {
+        for fault in faults {
+            let _ = write!(text, "\n  {}: {}", fault["pointer"].as_str().unwrap_or("/"), fault["detail"].as_str().unwrap_or_default());
+        }
+    }
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            Failure::input("the daemon does not know this token").next("--token-file DATA/admin.token, or RERATE_TOKEN")
+        }
+        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => Failure::run(text),
+        status if status.is_client_error() => Failure::input(text),
+        _ => Failure::run(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(server: &str, token_file: Option<PathBuf>) -> ServerArgs {
+        ServerArgs { server: server.to_owned(), token_file }
+    }
+
+    fn token_file(folder: &tempfile::TempDir) -> PathBuf {
+        let path = folder.path().join("token");
+        std::fs::write(&path, "rrt_x\n").unwrap();
+        path
+    }
+
+    #[test]
+    fn a_daemon_that_is_not_there_is_told_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(); // closed again at once
+        let server = format!("http://{free}/");
+        let client = Client::new(&args(&server, Some(token_file(&folder)))).unwrap();
+        let failure = client.get("/v1/health").unwrap_err();
+        assert_eq!(failure.message(), format!("no daemon answers at http://{free}"));
+        assert!(failure.next.unwrap().contains("rerate serve"));
+    }
+
+    #[test]
+    fn an_address_or_a_token_file_that_is_none_is_bad_input() {
+        let folder = tempfile::tempdir().unwrap();
+        for server in ["127.0.0.1:8080", "ftp://host"] {
+            let failure = Client::new(&args(server, Some(token_file(&folder)))).err().unwrap();
+            assert!(failure.code == 2 && failure.message().contains(server), "{failure}");
+        }
+        let missing = folder.path().join("none");
+        let failure = Client::new(&args("http://127.0.0.1", Some(missing))).err().unwrap();
+        assert!(failure.code == 2 && failure.message().contains("none"), "{failure}");
+    }
+
+    #[test]
+    fn a_problem_is_told_in_the_daemons_words_with_every_place() {
+        let problem = serde_json::json!({"detail": "two places are wrong", "errors": [
+            {"pointer": "/config/percent", "detail": "is missing"}, {"pointer": "/config/x", "detail": "is not known"}]});
+        let failure = refused(StatusCode::UNPROCESSABLE_ENTITY, &problem);
+        assert_eq!(failure.message(), "two places are wrong\n  /config/percent: is missing\n  /config/x: is not known");
+        assert_eq!((failure.code, refused(StatusCode::CONFLICT, &problem).code), (2, 1));
+        assert!(refused(StatusCode::BAD_GATEWAY, &Value::Null).message().contains("502"));
+    }
+
+    #[test]
+    fn what_a_person_typed_cannot_leave_its_place_in_the_address() {
+        assert_eq!(encode("a/b?c d&é"), "a%2Fb%3Fc%20d%26%C3%A9");
+    }
+}
