@@ -2,11 +2,15 @@
 //!
 //! No call is repeated here, and nothing is kept between instances.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use rustc_demangle::try_demangle;
 use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, WasmBacktrace};
 
-use super::limits::{Allowance, HANDLES, Limits, Work};
+use super::limits::{Allowance, HANDLES, Limits, Work, ticks};
+use super::meter::{Grant, Meter, Spent};
 
 /// Frames of a crash that are shown: the innermost name the place, more would not fit a table.
 const FRAMES: usize = 4;
@@ -24,7 +28,7 @@ pub enum RuleFailure {
     )]
     OutOfFuel { call: &'static str, limit: u64 },
     #[error("the rule was stopped in `{call}` after {} ms, its deadline; it had used {fuel} of {fuel_limit} instructions", .after.as_millis())]
-    Deadline { call: &'static str, after: std::time::Duration, fuel: u64, fuel_limit: u64 },
+    Deadline { call: &'static str, after: Duration, fuel: u64, fuel_limit: u64 },
     #[error("the rule was stopped in `{call}` because it wanted {} MiB of memory; its limit is {} MiB", .wanted >> 20, .limit >> 20)]
     Memory { call: &'static str, wanted: usize, limit: usize },
     #[error("the rule was stopped because `{call}` returned more than {limit} bytes")]
@@ -38,6 +42,11 @@ pub enum RuleFailure {
     /// An answer that does not fit the question.
     #[error("the rule broke the contract: {0}")]
     Shape(String),
+    /// Shared by many calls: this one may be blameless.
+    #[error("the tenant's quota of {limit} instructions is used up")]
+    QuotaFuel { limit: u64 },
+    #[error("the tenant's quota of {} ms inside rules is used up", .limit.as_millis())]
+    QuotaTime { limit: Duration },
     #[error("the component does not export `{0}`")]
     NotExported(&'static str),
     #[error("the rule failed earlier in this run and is not asked again")]
@@ -64,21 +73,22 @@ pub(super) struct Session {
     store: Store<Allowance>,
     instance: Instance,
     limits: Limits,
+    meter: Option<Arc<Meter>>,
     dead: bool,
 }
 
 impl Session {
     /// Starts an instance; what its start function runs is on the base budget.
-    pub(super) fn start(pre: &InstancePre<Allowance>, limits: &Limits) -> Result<Self, NotStarted> {
+    pub(super) fn start(pre: &InstancePre<Allowance>, limits: &Limits, meter: Option<&Arc<Meter>>) -> Result<Self, NotStarted> {
         let mut store = Store::new(pre.engine(), Allowance::new(limits.memory_bytes));
         store.limiter(|allowance| allowance);
         store.set_max_component_handles(HANDLES);
         let mut full = false;
-        let started = metered(&mut store, limits, "start", Work::default(), |store| {
+        let started = metered(&mut store, limits, meter, "start", Work::default(), |store| {
             pre.instantiate(store).inspect_err(|error| full = error.is::<PoolConcurrencyLimitError>())
         });
         match started {
-            Ok(instance) => Ok(Self { store, instance, limits: limits.clone(), dead: false }),
+            Ok(instance) => Ok(Self { store, instance, limits: limits.clone(), meter: meter.cloned(), dead: false }),
             Err(_) if full => Err(NotStarted::Full),
             Err(RuleFailure::Trap { message, .. }) => Err(NotStarted::Failed(RuleFailure::Start(message))),
             Err(failure) => Err(NotStarted::Failed(failure)),
@@ -96,7 +106,7 @@ impl Session {
             return Err(RuleFailure::Dead);
         }
         let instance = self.instance;
-        let result = metered(&mut self.store, &self.limits, call, work, |store| body(store, &instance));
+        let result = metered(&mut self.store, &self.limits, self.meter.as_ref(), call, work, |store| body(store, &instance));
         self.dead = result.is_err();
         result
     }
@@ -115,28 +125,39 @@ impl Session {
 fn metered<T>(
     store: &mut Store<Allowance>,
     limits: &Limits,
+    meter: Option<&Arc<Meter>>,
     call: &'static str,
     work: Work,
     body: impl FnOnce(&mut Store<Allowance>) -> wasmtime::Result<T>,
 ) -> Result<T, RuleFailure> {
     let budget = limits.budget(work);
-    store.set_fuel(budget.fuel).map_err(|error| RuleFailure::Start(error.to_string()))?;
-    store.set_epoch_deadline(limits.ticks());
+    let own = Grant { fuel: budget.fuel, time: limits.deadline };
+    let granted = meter.map_or(Ok(own), |meter| meter.grant(own))?;
+    store.set_fuel(granted.fuel).map_err(|error| RuleFailure::Start(error.to_string()))?;
+    store.set_epoch_deadline(ticks(granted.time));
     store.set_hostcall_fuel(budget.output);
-    body(store).map_err(|error| {
+    let began = meter.map(|_| Instant::now());
+    let result = body(store);
+    let fuel = granted.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+    let recorded = meter.map_or(Ok(()), |meter| {
+        let time = began.map(|began| began.elapsed()).unwrap_or_default();
+        meter.record(call, work, Spent { fuel, fuel_limit: budget.fuel, time, memory_bytes: store.data().used() })
+    });
+    let answer = result.map_err(|error| {
         if let Some(wanted) = store.data().denied {
             return RuleFailure::Memory { call, wanted, limit: limits.memory_bytes };
         }
+        let quota = |by_fuel| meter.and_then(|meter| meter.stopped_for(own, granted, by_fuel));
         match error.downcast_ref::<Trap>() {
-            Some(Trap::OutOfFuel) => RuleFailure::OutOfFuel { call, limit: budget.fuel },
+            Some(Trap::OutOfFuel) => quota(true).unwrap_or(RuleFailure::OutOfFuel { call, limit: budget.fuel }),
             Some(Trap::Interrupt) => {
-                let left = store.get_fuel().unwrap_or(0);
-                RuleFailure::Deadline { call, after: limits.deadline, fuel: budget.fuel.saturating_sub(left), fuel_limit: budget.fuel }
+                quota(false).unwrap_or(RuleFailure::Deadline { call, after: limits.deadline, fuel, fuel_limit: budget.fuel })
             }
             _ if error.to_string().contains("fuel allocated for hostcalls") => RuleFailure::Output { call, limit: budget.output },
             _ => RuleFailure::Trap { call, message: describe(&error) },
         }
-    })
+    })?;
+    recorded.map(|()| answer)
 }
 
 /// The kind of a crash and where it happened, innermost function first.

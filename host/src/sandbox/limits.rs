@@ -100,11 +100,11 @@ impl Limits {
                 .saturating_add(self.output_per_combination.saturating_mul(work.combinations)),
         }
     }
+}
 
-    /// The deadline in ticks, never none.
-    pub(super) fn ticks(&self) -> u64 {
-        u64::try_from(self.deadline.as_millis() / TICK.as_millis()).unwrap_or(u64::from(u32::MAX)).clamp(1, u64::from(u32::MAX))
-    }
+/// A time in ticks, never none: no deadline at all wraps around and interrupts at once.
+pub(super) fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u64::from(u32::MAX)).clamp(1, u64::from(u32::MAX))
 }
 
 /// The memory of one store. Growth beyond the limit ends the call: a guest that is told "no" tends to go on with wrong state.
@@ -119,6 +119,11 @@ pub(super) struct Allowance {
 impl Allowance {
     pub(super) const fn new(limit: usize) -> Self {
         Self { limit, used: 0, denied: None }
+    }
+
+    /// Linear memory of the instance; it never shrinks.
+    pub(super) const fn used(&self) -> usize {
+        self.used
     }
 }
 

@@ -9,6 +9,7 @@ mod call;
 mod compile;
 mod engine;
 mod limits;
+mod meter;
 pub mod sections;
 mod validate;
 
@@ -24,6 +25,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 pub use self::call::RuleFailure;
 pub use self::compile::{CHILD_COMMAND, Compile, compile_child_main};
 pub use self::limits::{COMPONENT_BYTES, Limits};
+pub use self::meter::{CallUsage, Meter, Quota, Usage};
 pub use self::validate::Refusal;
 
 use self::bindings::v1;
@@ -60,7 +62,7 @@ pub struct Sandbox {
     options: SandboxOptions,
     cache: Option<Cache>,
     /// Loaded components by digest, so that two rules of the same component share its code.
-    loaded: Mutex<HashMap<String, Weak<Plugin>>>,
+    loaded: Mutex<HashMap<String, Weak<Code>>>,
 }
 
 /// The sandbox could not be set up.
@@ -87,15 +89,20 @@ impl Sandbox {
         let validated = validate::validate(component, &self.options.limits)?;
         let digest = hex(&Sha256::digest(component));
         let known = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).and_then(Weak::upgrade);
-        if let Some(plugin) = known {
-            return Ok(plugin);
+        if let Some(code) = known {
+            return Ok(self.plugin(code));
         }
-        let code = self.code(&digest, &validated)?;
-        let plugin = Arc::new(self.describe(code, digest, validated)?);
+        let component = self.code(&digest, &validated)?;
+        let code = Arc::new(self.describe(component, digest, validated)?);
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        loaded.retain(|_, plugin| plugin.strong_count() > 0);
-        loaded.insert(plugin.digest.clone(), Arc::downgrade(&plugin));
-        Ok(plugin)
+        loaded.retain(|_, code| code.strong_count() > 0);
+        loaded.insert(code.digest.clone(), Arc::downgrade(&code));
+        drop(loaded);
+        Ok(self.plugin(code))
+    }
+
+    fn plugin(&self, code: Arc<Code>) -> Arc<Plugin> {
+        Arc::new(Plugin { code, limits: self.options.limits.clone(), meter: None })
     }
 
     fn code(&self, digest: &str, component: &Validated<'_>) -> Result<Component, Refusal> {
@@ -111,23 +118,27 @@ impl Sandbox {
     }
 
     /// Finds the exports, compares their types with the contract and asks the component what it is.
-    fn describe(&self, component: Component, digest: String, validated: Validated<'_>) -> Result<Plugin, Refusal> {
+    fn describe(&self, component: Component, digest: String, validated: Validated<'_>) -> Result<Code, Refusal> {
         let contract = |error: wasmtime::Error| Refusal::Contract(format!("{error:#}"));
         let linked = Linked::new(&component, &validated.capabilities).map_err(contract)?;
-        let code = Code {
+        let mut code = Code {
+            digest,
+            size: validated.bytes.len(),
+            manifest: Manifest::default(),
             linked,
             component,
             spare_engine: self.engines.spare.clone(),
             spare: OnceLock::new(),
             capabilities: validated.capabilities,
-            limits: self.options.limits.clone(),
+            memory_bytes: self.options.limits.memory_bytes,
         };
-        let (mut session, exports) = code.session().map_err(Refusal::Describe)?;
+        let (mut session, exports) = code.session(&self.options.limits, None).map_err(Refusal::Describe)?;
         session.look(|store, instance| exports.check_types(store, instance)).map_err(contract)?;
         let manifest = exports.about(&mut session).map_err(Refusal::Describe)?;
         drop(session);
         accept(&manifest)?;
-        Ok(Plugin { digest, size: validated.bytes.len(), manifest, code })
+        code.manifest = manifest;
+        Ok(code)
     }
 }
 
@@ -146,23 +157,26 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A component that is ready to run. Calls may come from many threads; each has its own instance.
+/// A component that is ready to run under limits of its own. Calls may come from many threads; each has its own instance.
 pub struct Plugin {
+    code: Arc<Code>,
+    limits: Limits,
+    meter: Option<Arc<Meter>>,
+}
+
+/// A component's native code, ready for instances, and what it says of itself.
+struct Code {
     digest: String,
     size: usize,
     manifest: Manifest,
-    code: Code,
-}
-
-/// A component's native code, ready for instances.
-struct Code {
     linked: Linked,
     component: Component,
     spare_engine: Engine,
     /// The same code on the spare engine, made when the pool is first found full.
     spare: OnceLock<Linked>,
     capabilities: Vec<Capability>,
-    limits: Limits,
+    /// The most that one instance has room for.
+    memory_bytes: usize,
 }
 
 /// Native code of one engine with its imports resolved, of which there are none, and its exports found.
@@ -182,18 +196,33 @@ pub enum ConfigureError {
 }
 
 impl Plugin {
+    /// The same code under other limits, counted by `meter`. Nothing is compiled or copied.
+    ///
+    /// What concerns the sandbox as a whole stays as it is: its number of instances, the bounds of compiling, and the memory that an
+    /// instance has room for. A larger `memory_bytes` than the sandbox was made with is cut to that.
+    #[must_use]
+    pub fn with(&self, limits: Limits, meter: Option<Arc<Meter>>) -> Arc<Self> {
+        let memory_bytes = limits.memory_bytes.min(self.code.memory_bytes);
+        Arc::new(Self { code: Arc::clone(&self.code), limits: Limits { memory_bytes, ..limits }, meter })
+    }
+
+    /// What each call may use.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// SHA-256 of the component in hexadecimal: its identity.
     pub fn digest(&self) -> &str {
-        &self.digest
+        &self.code.digest
     }
 
     /// Bytes of the component.
-    pub const fn size(&self) -> usize {
-        self.size
+    pub fn size(&self) -> usize {
+        self.code.size
     }
 
-    pub const fn manifest(&self) -> &Manifest {
-        &self.manifest
+    pub fn manifest(&self) -> &Manifest {
+        &self.code.manifest
     }
 
     /// In the order adjust, charge, check.
@@ -201,43 +230,47 @@ impl Plugin {
         &self.code.capabilities
     }
 
+    fn session(&self) -> Result<(Session, &v1::Contract), RuleFailure> {
+        self.code.session(&self.limits, self.meter.as_ref())
+    }
+
     /// Checks a configuration (JSON) and says what the rule needs under it.
     pub fn configure(&self, config: &str, period: &BillPeriod) -> Result<Plan, ConfigureError> {
-        let (mut session, exports) = self.code.session().map_err(ConfigureError::Failed)?;
+        let (mut session, exports) = self.session().map_err(ConfigureError::Failed)?;
         let answer = exports.configure(&mut session, config, period);
         answer.map_err(ConfigureError::Failed)?.map_err(ConfigureError::Refused)
     }
 
     /// Opens a rater with its own instance, for one worker of one run.
     pub fn open(&self, config: &str, period: &BillPeriod, totals: &[Total]) -> Result<Rater, RuleFailure> {
-        let (mut session, exports) = self.code.session()?;
+        let (mut session, exports) = self.session()?;
         let rater = exports.open(&mut session, config, period, totals)?;
         Ok(Rater { session, rater })
     }
 
     /// The lines that the rule adds.
     pub fn charge(&self, config: &str, period: &BillPeriod, totals: &[Total], earlier: &[Earlier]) -> Result<Vec<Line>, RuleFailure> {
-        let (mut session, exports) = self.code.session()?;
+        let (mut session, exports) = self.session()?;
         exports.charge(&mut session, config, period, totals, earlier)
     }
 
     /// What the rule has to say of the outcome.
     pub fn check(&self, config: &str, period: &BillPeriod, totals: &[Total]) -> Result<Vec<Finding>, RuleFailure> {
-        let (mut session, exports) = self.code.session()?;
+        let (mut session, exports) = self.session()?;
         exports.check(&mut session, config, period, totals)
     }
 }
 
 impl Code {
     /// A fresh instance, from the pool when it has room.
-    fn session(&self) -> Result<(Session, &v1::Contract), RuleFailure> {
-        match Session::start(&self.linked.pre, &self.limits) {
+    fn session(&self, limits: &Limits, meter: Option<&Arc<Meter>>) -> Result<(Session, &v1::Contract), RuleFailure> {
+        match Session::start(&self.linked.pre, limits, meter) {
             Ok(session) => return Ok((session, &self.linked.contract)),
             Err(NotStarted::Failed(failure)) => return Err(failure),
             Err(NotStarted::Full) => {}
         }
         let spare = self.spare().map_err(|error| RuleFailure::Start(format!("{error:#}")))?;
-        match Session::start(&spare.pre, &self.limits) {
+        match Session::start(&spare.pre, limits, meter) {
             Ok(session) => Ok((session, &spare.contract)),
             Err(NotStarted::Failed(failure)) => Err(failure),
             Err(NotStarted::Full) => Err(RuleFailure::Start("no instance is free".to_owned())),

@@ -3,6 +3,7 @@
 mod built_in;
 pub(crate) mod guest;
 mod hostile;
+mod metered;
 mod refused;
 mod stored;
 mod wit;
@@ -44,7 +45,7 @@ fn a_component_is_known_by_its_digest_its_manifest_and_what_it_exports() {
     assert_eq!(plugin.manifest().name, "fixture");
     assert_eq!(plugin.manifest().version, "1.2.3");
     assert_eq!(plugin.capabilities(), [Capability::Adjust]);
-    assert!(Arc::ptr_eq(&plugin, &sandbox.load(&bytes).unwrap()));
+    assert!(Arc::ptr_eq(&plugin.code, &sandbox.load(&bytes).unwrap().code));
     assert_eq!(sandbox.load(&Guest::charging().build()).unwrap().capabilities(), [Capability::Charge]);
     assert_eq!(sandbox.load(&Guest::checking().build()).unwrap().capabilities(), [Capability::Check]);
 }
