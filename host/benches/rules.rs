@@ -240,7 +240,7 @@ fn chain(c: &mut Criterion) {
             for batch in &batches {
                 let mut working = working(batch);
                 for (index, (rule, plan)) in chain.rules.iter().zip(&chain.plans).enumerate() {
-                    adjust(rule, index, plan, &september(), &[], &mut working).unwrap();
+                    adjust(rule, index, plan, &september(), &[], None, &mut working).unwrap();
                 }
                 black_box(working.cost.len());
             }

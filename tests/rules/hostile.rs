@@ -121,6 +121,7 @@ fn reason(name: &str) -> String {
         payers: BTreeSet::from(["payer".to_owned()]),
         runs: vec![run(0, vec![hostile]), run(1, Vec::new())],
         workers: 1,
+        batch_rows: None,
     };
     let month = rate_period(request, &progress).unwrap();
     assert_eq!(month.runs[1].as_ref().unwrap().charged.to_string(), "7");

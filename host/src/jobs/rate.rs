@@ -4,6 +4,7 @@
 //! Blocking, and free of the store: which snapshots count, who holds what and what is published is the caller's to say.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use crate::domain::money::Amount;
@@ -41,6 +42,8 @@ pub struct PeriodRequest {
     pub payers: BTreeSet<String>,
     pub runs: Vec<RunRequest>,
     pub workers: usize,
+    /// As in [`rating::Input`].
+    pub batch_rows: Option<NonZero<usize>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +77,8 @@ pub fn rate_period(request: PeriodRequest, progress: &Progress) -> Result<Month,
         payers: &request.payers,
         runs: runs.collect(),
         workers: request.workers,
+        batch_rows: request.batch_rows,
+        watch: None,
         progress,
         read: &|group, columns| reader.read(group, columns).map_err(Into::into),
         write: &|run, group, rated| overlays[run].write(group, rated).map_err(Into::into),

@@ -181,6 +181,7 @@ fn prepare(inner: &Inner, batch: Batch, month: &Month) -> Prepared {
         payers: batch.plan.payers.clone(),
         runs,
         workers: inner.options.workers,
+        batch_rows: None,
     });
     drop(numbers);
     Prepared { jobs, refused, tenants, request }

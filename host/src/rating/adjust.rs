@@ -1,6 +1,7 @@
 //! One adjusting rule over the charges of one tenant in one row group: select, combine, decide, apply, and leave a trail.
 
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::sync::Arc;
 
 use crate::domain::charge::CUSTOMER_COST;
@@ -45,6 +46,7 @@ pub fn adjust(
     plan: &Plan,
     period: &BillPeriod,
     totals: &[Total],
+    batch_rows: Option<NonZero<usize>>,
     working: &mut Working,
 ) -> Result<Effect, String> {
     let selection = working.select(&plan.applies_to);
@@ -61,7 +63,7 @@ pub fn adjust(
     }
     decisions.iter().try_for_each(|decision| check_decision(decision, plan))?;
 
-    let custom = custom_amounts(&mut rater, plan, working, &selection, &combined, &decisions)?;
+    let custom = custom_amounts(&mut rater, plan, batch_rows, working, &selection, &combined, &decisions)?;
     relabel(plan, working, &selection, &combined, &decisions);
     let changed = Changes { plan, decisions: &decisions, custom };
     changed.apply(rule_index, working, &selection, &combined)
@@ -120,6 +122,7 @@ fn check_decision(decision: &Decision, plan: &Plan) -> Result<(), String> {
 fn custom_amounts(
     rater: &mut Rater,
     plan: &Plan,
+    batch_rows: Option<NonZero<usize>>,
     working: &Working,
     selection: &[u32],
     combined: &Combinations,
@@ -129,11 +132,23 @@ fn custom_amounts(
     if !is_custom.contains(&true) {
         return Ok(Vec::new());
     }
-    let chosen = || selection.iter().zip(&combined.slots).filter(|(_, slot)| is_custom[**slot as usize]);
-    let slots: Vec<u32> = chosen().map(|(_, slot)| *slot).collect();
+    let chosen: Vec<(u32, u32)> =
+        selection.iter().zip(&combined.slots).filter(|(_, slot)| is_custom[**slot as usize]).map(|(row, slot)| (*row, *slot)).collect();
+    let mut answer = Vec::with_capacity(chosen.len());
+    for batch in chosen.chunks(batch_rows.map_or(usize::MAX, NonZero::get)) {
+        answer.extend(apply(rater, plan, working, batch)?);
+    }
+    let mut answers = answer.into_iter();
+    let of_position = |slot: &u32| if is_custom[*slot as usize] { answers.next().unwrap_or(NULL) } else { NULL };
+    Ok(combined.slots.iter().map(of_position).collect())
+}
+
+/// Takes rows, each with its combination, into the rule and their amounts out.
+fn apply(rater: &mut Rater, plan: &Plan, working: &Working, rows: &[(u32, u32)]) -> Result<Vec<i128>, String> {
+    let slots: Vec<u32> = rows.iter().map(|(_, slot)| *slot).collect();
     let column = |name: &String| {
         let units = working.money(name);
-        chosen().map(move |(row, _)| units.map_or(NULL, |u| u[*row as usize]))
+        rows.iter().map(move |(row, _)| units.map_or(NULL, |u| u[*row as usize]))
     };
     let narrow: Vec<_> = plan.reads.iter().map(|name| kernel::to_rule(column(name))).collect();
     let answer = match rater.apply(&slots, &narrow) {
@@ -147,9 +162,7 @@ fn custom_amounts(
     if answer.len() != slots.len() {
         return Err(format!("it answered {} amounts for {} charges", answer.len(), slots.len()));
     }
-    let mut answers = answer.into_iter();
-    let of_position = |slot: &u32| if is_custom[*slot as usize] { answers.next().unwrap_or(NULL) } else { NULL };
-    Ok(combined.slots.iter().map(of_position).collect())
+    Ok(answer)
 }
 
 fn relabel(plan: &Plan, working: &mut Working, selection: &[u32], combined: &Combinations, decisions: &[Decision]) {

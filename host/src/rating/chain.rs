@@ -1,6 +1,7 @@
 //! A tenant's rules under their configurations: asked for their plans, and the plans checked, before a single charge is read.
 
 use std::collections::BTreeSet;
+use std::num::NonZero;
 use std::sync::Arc;
 
 use crate::domain::charge::{APPLIED_RULES, Kind, RELABELLABLE, TREATMENT, kind_of};
@@ -39,6 +40,8 @@ pub struct Chain {
     /// One a rule.
     pub plans: Vec<Plan>,
     pub steps: Vec<Step>,
+    /// Rows of one `apply` call at most; none sends all rows of a row group at once.
+    pub batch_rows: Option<NonZero<usize>>,
 }
 
 impl Chain {
@@ -58,7 +61,7 @@ impl Chain {
             });
             steps.extend(capabilities.into_iter().map(|capability| Step { rule: index, capability }));
         }
-        Ok(Self { rules, plans, steps })
+        Ok(Self { rules, plans, steps, batch_rows: None })
     }
 
     pub fn plan(&self, step: usize) -> &Plan {

@@ -51,7 +51,8 @@ impl<'a> Lines<'a> {
             Capability::Adjust => {
                 let plan = self.chain.plan(index);
                 for added in &mut self.added {
-                    let effect = adjust(rule, step.rule, plan, self.period, opened, &mut added.working).map_err(fail)?;
+                    let effect =
+                        adjust(rule, step.rule, plan, self.period, opened, self.chain.batch_rows, &mut added.working).map_err(fail)?;
                     self.effects[step.rule].add(effect).map_err(fail)?;
                 }
             }

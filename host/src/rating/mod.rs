@@ -15,6 +15,7 @@
 //! - [`totals`]: sums that rules ask for
 //! - [`lines`]: lines that rules add
 //! - [`commitment`]: are a commitment's negations and fees treated alike
+//! - [`trace`]: one row's way through its chain, watched
 //! - [`month`]: passes, threads and the invariants
 
 pub mod adjust;
@@ -29,12 +30,14 @@ pub mod split;
 #[cfg(test)]
 mod tests;
 pub mod totals;
+pub mod trace;
 pub mod working;
 
 pub use chain::{Chain, ChainRule};
 pub use month::{Input, MonthError, RunInput, rate_month};
 pub use outcome::{Month, RunFailure, RunOutcome, SplitTotal};
 pub use split::{Owners, Split};
+pub use trace::{LabelChange, Trace, TraceStep, Watch};
 
 #[cfg(doc)]
 use crate::domain::rated::RatedGroup;

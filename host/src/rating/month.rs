@@ -1,6 +1,7 @@
 //! A month's rating: passes over the row groups on worker threads, then the lines that rules add, then the invariants.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -18,6 +19,7 @@ use super::lines::{Lines, charged};
 use super::outcome::{Month, RunFailure, RunOutcome, SplitTotal};
 use super::split::{Owners, Share, Split, sum, take};
 use super::totals::Gathered;
+use super::trace::{Trace, Watch};
 use super::working::Working;
 
 /// Columns that rating reads whatever the rules are.
@@ -57,6 +59,10 @@ pub struct Input<'a> {
     pub payers: &'a BTreeSet<String>,
     pub runs: Vec<RunInput>,
     pub workers: usize,
+    /// Rows of one `apply` call at most; none sends all rows of a row group at once. The outcome may not depend on it.
+    pub batch_rows: Option<NonZero<usize>>,
+    /// A row whose way through its chain is wanted.
+    pub watch: Option<Watch>,
     pub progress: &'a Progress,
     pub read: &'a ReadGroup<'a>,
     pub write: &'a WriteGroup<'a>,
@@ -83,6 +89,7 @@ struct Run {
     chain: Option<Chain>,
     /// Totals that each adjusting step was opened with.
     opened: Vec<Vec<Total>>,
+    watch: Option<Watch>,
     state: Mutex<State>,
 }
 
@@ -99,12 +106,13 @@ struct State {
     /// One a step, and one more for the step where the pass stops.
     totals: Vec<Vec<Gathered>>,
     commitments: Commitments,
+    trace: Option<Trace>,
 }
 
 /// Splits the month to tenants and rates every run asked for.
 pub fn rate_month(input: Input<'_>) -> Result<Month, MonthError> {
     let split = Split::new(input.owners, input.payers);
-    let mut runs: Vec<Run> = input.runs.iter().map(|run| Run::prepare(run, input.period)).collect();
+    let mut runs: Vec<Run> = input.runs.iter().enumerate().map(|(index, run)| Run::prepare(index, run, &input)).collect();
     let passes = runs.iter().map(|run| run.stops().len()).max().unwrap_or(1);
     input.progress.expect(input.groups.iter().map(|(_, rows)| u64::from(*rows)).sum::<u64>() * passes as u64);
     let mut totals = SplitTotals::default();
@@ -189,7 +197,7 @@ impl Pass<'_> {
             let Some(is_last) = run.takes_part(self.pass) else { continue };
             let share = shares.iter_mut().find(|share| share.tenant == Some(run.tenant) && share.currency == run.bill.currency);
             let rated = match share {
-                Some(share) => run.rate(&batch, std::mem::take(&mut share.rows), self.split, self.pass),
+                Some(share) => run.rate(group, &batch, std::mem::take(&mut share.rows), self.split, self.pass),
                 None => RatedGroup::default(),
             };
             if is_last {
@@ -211,14 +219,15 @@ impl Pass<'_> {
 }
 
 impl Run {
-    fn prepare(input: &RunInput, period: Period) -> Self {
-        let bill = BillPeriod { period, currency: input.currency.clone() };
-        let (chain, failure) = match Chain::prepare(input.rules.clone(), &bill) {
-            Ok(chain) => (Some(chain), None),
+    fn prepare(index: usize, run: &RunInput, input: &Input<'_>) -> Self {
+        let bill = BillPeriod { period: input.period, currency: run.currency.clone() };
+        let (chain, failure) = match Chain::prepare(run.rules.clone(), &bill) {
+            Ok(chain) => (Some(Chain { batch_rows: input.batch_rows, ..chain }), None),
             Err(failure) => (None, Some(failure)),
         };
         let opened = vec![Vec::new(); chain.as_ref().map_or(0, |chain| chain.steps.len())];
-        Self { tenant: input.tenant, bill, chain, opened, state: Mutex::new(State { failure, ..State::default() }) }
+        let watch = input.watch.filter(|watch| watch.run == index);
+        Self { tenant: run.tenant, bill, chain, opened, watch, state: Mutex::new(State { failure, ..State::default() }) }
     }
 
     /// Where its passes stop; a run without a chain takes one pass to announce its empty groups.
@@ -243,9 +252,9 @@ impl Run {
     }
 
     /// Takes one tenant's rows of one row group through the chain as far as this pass goes. A failure is kept in the state.
-    fn rate(&self, batch: &Arc<Batch>, rows: Vec<u32>, split: &Split<'_>, pass: usize) -> RatedGroup {
+    fn rate(&self, group: GroupRef, batch: &Arc<Batch>, rows: Vec<u32>, split: &Split<'_>, pass: usize) -> RatedGroup {
         let Some(chain) = self.chain.as_ref().filter(|_| lock(&self.state).failure.is_none()) else { return RatedGroup::default() };
-        match self.rate_rows(chain, batch, rows, split, self.stops()[pass]) {
+        match self.rate_rows(chain, group, batch, rows, split, self.stops()[pass]) {
             Ok(rated) => rated,
             Err(failure) => {
                 lock(&self.state).failure.get_or_insert(failure);
@@ -257,6 +266,7 @@ impl Run {
     fn rate_rows(
         &self,
         chain: &Chain,
+        group: GroupRef,
         batch: &Arc<Batch>,
         rows: Vec<u32>,
         split: &Split<'_>,
@@ -267,6 +277,8 @@ impl Run {
         let mut working = Working::of_charges(own, owner);
         let mut pass = State { rows: working.rows() as u64, ..State::default() };
         pass.billed = sum_of(&working.cost)?;
+        let watched = self.watch.filter(|watch| watch.group == group).and_then(|watch| rows.binary_search(&watch.row).ok());
+        let mut trace = watched.map(|row| Trace::begin(&working, row));
         for (index, step) in chain.steps.iter().enumerate().take(stop.saturating_add(1)) {
             let plan = &chain.plans[step.rule];
             let fail = |reason: String| RunFailure::of_rule(chain.title(index), reason);
@@ -279,7 +291,10 @@ impl Run {
             let mut effect = Effect::default();
             if index < stop && step.capability == Capability::Adjust {
                 let rule = &chain.rules[step.rule];
-                effect = adjust(rule, step.rule, plan, &self.bill, &self.opened[index], &mut working).map_err(fail)?;
+                effect = adjust(rule, step.rule, plan, &self.bill, &self.opened[index], chain.batch_rows, &mut working).map_err(fail)?;
+                if let Some(trace) = &mut trace {
+                    trace.step(step.rule, &plan.writes, &working);
+                }
             }
             pass.totals.push(gathered);
             pass.effects.push(effect);
@@ -288,6 +303,7 @@ impl Run {
         pass.dropped = working.treatment.iter().filter(|t| **t == Treatment::Drop).count() as u64;
         pass.held = working.treatment.iter().filter(|t| **t == Treatment::Hold).count() as u64;
         pass.commitments.add(&working);
+        pass.trace = trace;
         self.merge(chain, pass)?;
         let titles: Vec<&str> = chain.rules.iter().map(|rule| rule.title.as_str()).collect();
         Ok(working.into_rated(rows, &titles))
@@ -302,6 +318,7 @@ impl Run {
         state.billed = state.billed.checked_add(group.billed).ok_or_else(too_large)?;
         state.charged = state.charged.checked_add(group.charged).ok_or_else(too_large)?;
         state.commitments.merge(group.commitments);
+        state.trace = group.trace.or(state.trace.take());
         for (index, (effect, totals)) in group.effects.into_iter().zip(group.totals).enumerate() {
             let fail = |reason: String| RunFailure::of_rule(chain.title(index), reason);
             state.effects[chain.steps[index].rule].add(effect).map_err(fail)?;
@@ -369,6 +386,7 @@ impl Run {
             by_rule: by_rule.map(|(rule, e)| RuleEffect { title: rule.title.clone(), rows: e.rows, delta: Amount(e.delta) }).collect(),
             lines: rated_lines,
             findings,
+            trace: state.trace,
         })
     }
 }

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::money::Amount;
 use crate::domain::rated::{RatedLine, RuleEffect, RuleFinding};
 
+use super::trace::Trace;
+
 /// A tenant's bill of one period and currency, rated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunOutcome {
@@ -18,6 +20,8 @@ pub struct RunOutcome {
     pub by_rule: Vec<RuleEffect>,
     pub lines: Vec<RatedLine>,
     pub findings: Vec<RuleFinding>,
+    /// Of the row that the caller watched, if it is one of this run's.
+    pub trace: Option<Trace>,
 }
 
 /// Why a tenant's bill could not be rated. The last good one stays published.

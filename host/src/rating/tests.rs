@@ -45,6 +45,8 @@ fn rate(groups: &[Vec<Row>], owners: Owners, runs: &[(usize, &str)], workers: us
             .map(|(tenant, currency)| RunInput { tenant: *tenant, currency: (*currency).to_owned(), rules: Vec::new() })
             .collect(),
         workers,
+        batch_rows: None,
+        watch: None,
         progress: &Progress::new(),
         read: &|group, _| Ok(batches[group.group as usize].clone()),
         write: &|_, _, rated: &RatedGroup| {

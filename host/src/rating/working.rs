@@ -156,6 +156,11 @@ impl Trail {
         code
     }
 
+    /// Why the rule of an entry touched the row.
+    pub fn reason(&self, code: u32) -> Option<&str> {
+        self.entries.get(code as usize).map(|entry| &*entry.reason)
+    }
+
     /// For each entry the JSON list `[{"rule": title, "reason": text}, ...]`, oldest first.
     pub fn to_json(&self, titles: &[&str]) -> Dictionary {
         let mut dictionary = Dictionary::new();

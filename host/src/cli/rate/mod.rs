@@ -313,7 +313,14 @@ impl Session<'_> {
             overlay: overlay(*tenant, currency),
             note: self.note(*tenant, currency, period),
         });
-        let request = PeriodRequest { period, snapshots: inputs, payers: self.payers(), runs: runs.collect(), workers: self.workers };
+        let request = PeriodRequest {
+            period,
+            snapshots: inputs,
+            payers: self.payers(),
+            runs: runs.collect(),
+            workers: self.workers,
+            batch_rows: None,
+        };
         let progress = Progress::new();
         let month = output::with_bar(&format!("rate {period}"), &progress, false, || rate_period(request, &progress))?;
 
