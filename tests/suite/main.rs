@@ -4,6 +4,7 @@
 
 mod bucket;
 mod cases;
+mod crash;
 mod daemon;
 mod examples;
 mod generate;
