@@ -4,6 +4,7 @@
 
 pub mod build;
 pub mod builtin;
+pub mod cases;
 mod deploy;
 mod folder;
 mod registry;

@@ -5,7 +5,8 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::domain::columns::Batch;
+use crate::domain::charge::COMMITMENT_OWNER;
+use crate::domain::columns::{Batch, TextColumn};
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
@@ -273,7 +274,8 @@ impl Run {
         stop: usize,
     ) -> Result<RatedGroup, RunFailure> {
         let own = take(batch, &rows);
-        let owner = own.text("x_CommitmentOwnerAccountId").map(|column| split.commitment_owner(self.tenant, column)).unwrap_or_default();
+        let derived = || own.text("x_CommitmentOwnerAccountId").map(|column| split.commitment_owner(self.tenant, column));
+        let owner = own.text(COMMITMENT_OWNER).cloned().or_else(derived).unwrap_or_else(|| TextColumn::constant(None, own.rows));
         let mut working = Working::of_charges(own, owner);
         let mut pass = State { rows: working.rows() as u64, ..State::default() };
         pass.billed = sum_of(&working.cost)?;

@@ -26,9 +26,10 @@ pub struct Working {
 }
 
 impl Working {
-    /// Source charges: the tenant is charged what was billed, until a rule says otherwise.
+    /// Source charges: the tenant is charged what was billed, until a rule says otherwise. A batch may carry what rules left before;
+    /// stored charges never do.
     pub fn of_charges(batch: Arc<Batch>, owner: TextColumn) -> Self {
-        let cost = match money_of(&batch, "BilledCost") {
+        let cost = match money_of(&batch, CUSTOMER_COST).or_else(|| money_of(&batch, "BilledCost")) {
             Some(units) => units.iter().map(|unit| if *unit == money::NULL { 0 } else { *unit }).collect(),
             None => vec![0; batch.rows],
         };
@@ -71,7 +72,7 @@ impl Working {
         }
         match name {
             COMMITMENT_OWNER => &self.owner,
-            LINE_TYPE => self.batch.text("x_SourceLineType").unwrap_or(&self.nulls),
+            LINE_TYPE => self.batch.text(LINE_TYPE).or_else(|| self.batch.text("x_SourceLineType")).unwrap_or(&self.nulls),
             _ => self.batch.text(name).unwrap_or(&self.nulls),
         }
     }
