@@ -9,6 +9,7 @@ mod daemon;
 mod examples;
 mod generate;
 mod input;
+mod kit;
 mod layers;
 mod run;
 mod server;

@@ -1,5 +1,6 @@
 //! Runs the binary.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -27,6 +28,18 @@ pub(crate) fn rerate(arguments: &[&str]) -> Ran {
         .args(arguments)
         .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
         .current_dir(root())
+        .output()
+        .unwrap();
+    ran(output)
+}
+
+/// Runs it in another folder, with more of an environment.
+pub(crate) fn rerate_in(folder: &Path, arguments: &[&str], environment: &[(&str, &OsStr)]) -> Ran {
+    let output = Command::new(env!("CARGO_BIN_EXE_rerate"))
+        .args(arguments)
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .envs(environment.iter().copied())
+        .current_dir(folder)
         .output()
         .unwrap();
     ran(output)

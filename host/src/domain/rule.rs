@@ -21,6 +21,17 @@ pub enum Capability {
     Check,
 }
 
+impl Capability {
+    /// As the contract calls its interface.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Adjust => "adjust",
+            Self::Charge => "charge",
+            Self::Check => "check",
+        }
+    }
+}
+
 /// What a component says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Manifest {

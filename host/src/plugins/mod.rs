@@ -7,7 +7,9 @@ pub mod builtin;
 pub mod cases;
 mod deploy;
 mod folder;
+pub mod portrait;
 mod registry;
+pub mod scaffold;
 pub mod watch;
 
 pub use deploy::{CheckError, DeployError, Deployed, MAX_COMPONENT_BYTES, Plugins, Refused, RefusedRule, digest_of};

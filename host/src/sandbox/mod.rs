@@ -8,6 +8,7 @@ mod cache;
 mod call;
 mod compile;
 mod engine;
+mod interfaces;
 mod limits;
 mod meter;
 pub mod sections;
@@ -24,6 +25,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 
 pub use self::call::RuleFailure;
 pub use self::compile::{CHILD_COMMAND, Compile, compile_child_main};
+pub use self::interfaces::{Interfaces, interfaces};
 pub use self::limits::{COMPONENT_BYTES, Limits};
 pub use self::meter::{CallUsage, Meter, Quota, Usage};
 pub use self::validate::Refusal;

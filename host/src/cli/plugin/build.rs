@@ -1,25 +1,31 @@
-//! `rerate plugin build`: from a rule's crate to the component that a chain or a daemon uses.
+//! `rerate plugin build`: from a rule's project to the component that a chain or a daemon uses.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
+use super::portrait;
 use crate::cli::{Failure, output};
 use crate::plugins::build::{BuildError, build_component};
-use crate::sandbox::{Sandbox, SandboxOptions};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
+  rerate plugin build                             the project in this folder
   rerate plugin build examples/rounding-markup
-  rerate plugin build my-rule --out plugins/my-rule.wasm    a daemon that watches plugins takes it at once";
+  rerate plugin build my-rule --out plugins/my-rule.wasm    a daemon that watches plugins takes it at once
+
+A project is Rust if it has a Cargo.toml, JavaScript if it has a package.json, Python if it has a pyproject.toml.";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The folder with the rule's Cargo.toml
-    #[arg(value_name = "DIR")]
+    /// The project's folder
+    #[arg(value_name = "DIR", default_value = ".")]
     dir: PathBuf,
     /// Where to write the component [default: the folder's name with .wasm, here]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Print JSON, for programs
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -31,17 +37,20 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             PathBuf::from(dir.file_name().unwrap_or(dir.as_os_str())).with_extension("wasm")
         }
     };
-    let built = build_component(&args.dir, &out).map_err(|error| match error {
-        BuildError::NotACrate(_) | BuildError::File { .. } => Failure::input(error),
+    build_component(&args.dir, &out).map_err(|error| match error {
+        BuildError::NotACrate(_) | BuildError::NoProject(_) | BuildError::File { .. } => Failure::input(error),
         error => Failure::run(error),
     })?;
+    let built_in = started.elapsed();
     // Better here than when it is uploaded.
-    let plugin = Sandbox::new(SandboxOptions::default())?
-        .load(&std::fs::read(&out)?)
+    let component = std::fs::read(&out)?;
+    let portrait = portrait::paint(&component)?
         .map_err(|refusal| Failure::run(format!("{} is built, but no daemon takes it: {refusal}", out.display())))?;
-    let manifest = plugin.manifest();
-    output::print(&format!("{} {}: {}", manifest.name, manifest.version, manifest.summary));
-    output::print(&format!("{}  {}  sha256 {}", out.display(), output::bytes(built.size as u64), built.digest));
-    output::complain(&format!("built in {}", output::duration(started.elapsed())));
+    if args.json {
+        output::print_json(&portrait)?;
+    } else {
+        portrait::show(&portrait, &out.display().to_string());
+    }
+    output::complain(&format!("built in {}", output::duration(built_in)));
     Ok(())
 }

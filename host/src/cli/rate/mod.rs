@@ -157,7 +157,7 @@ const EVERYONE: &str = "all";
 
 /// Compiled components are kept in the user's cache, since compiling three of them takes longer than rating a million charges. Where
 /// there is no such folder, or it may not be used, they are compiled anew.
-fn sandbox() -> Result<Sandbox, Failure> {
+pub(super) fn sandbox() -> Result<Sandbox, Failure> {
     let home = || Some(Path::new(&std::env::var_os("HOME")?).join(".cache"));
     let cache_dir = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).map(|dir| dir.join("rerate"));
     let cached = cache_dir.and_then(|dir| {

@@ -31,6 +31,11 @@ pub enum BuildError {
         "Debian's compiler needs rust-lld, which neither {0} nor /usr/bin has: `apt-get install lld` or reinstall the rustup toolchain"
     )]
     NoLinker(PathBuf),
+    #[error(
+        "{} is no rule's project: it has no Cargo.toml (Rust), package.json (JavaScript) or pyproject.toml (Python); \
+         `rerate plugin new` makes one", .0.display()
+    )]
+    NoProject(PathBuf),
     #[error("{} is no crate: it has no Cargo.toml with a [package]", .0.display())]
     NotACrate(PathBuf),
     #[error("{program} does not start: {source}")]
@@ -43,10 +48,25 @@ pub enum BuildError {
     File { path: PathBuf, source: std::io::Error },
 }
 
+enum Language {
+    Rust,
+}
+
+impl Language {
+    /// By the file that every project of a language has.
+    fn of(dir: &Path) -> Option<Self> {
+        let has = |file: &str| dir.join(file).is_file();
+        if has("Cargo.toml") { Some(Self::Rust) } else { None }
+    }
+}
+
 /// Compiles the project in `dir` and writes the component to `out`.
 pub fn build_component(dir: &Path, out: &Path) -> Result<Built, BuildError> {
     let dir = dir.canonicalize().map_err(|source| BuildError::File { path: dir.to_owned(), source })?;
-    let component = rust::component(&dir)?;
+    let component = match Language::of(&dir) {
+        Some(Language::Rust) => rust::component(&dir)?,
+        None => return Err(BuildError::NoProject(dir)),
+    };
     write_whole(out, &component).map_err(|source| BuildError::File { path: out.to_owned(), source })?;
     Ok(Built { digest: digest_of(&component), size: component.len() })
 }
