@@ -8,6 +8,7 @@ pub mod demo;
 pub mod output;
 pub mod plugin;
 pub mod rate;
+pub mod run;
 pub mod serve;
 
 use std::fmt;
@@ -49,6 +50,9 @@ enum Command {
     Serve(serve::Args),
     /// Rate bills by a chain of rules, without a daemon
     Rate(rate::Args),
+    /// Work with what a daemon has rated: list, show, compute again and compare
+    #[command(arg_required_else_help = true)]
+    Run(run::Args),
 }
 
 /// Why a command did not do its work: one line, and what to do next.
@@ -109,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Plugin(args) => plugin::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Rate(args) => rate::run(args),
+        Command::Run(args) => run::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -27,6 +27,7 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod verify;
 
 pub use router::{document, router};
 pub use serve::serve;

@@ -10,7 +10,7 @@ use super::errors::ApiError;
 use super::trace::{self, Boundary};
 use super::{
     AppState, assignments, auth, events, idempotency, integrations, lines, openapi, plugins, reports, rules, runs, session, snapshots,
-    subaccounts, tenants,
+    subaccounts, tenants, verify,
 };
 
 /// Bytes of a JSON body: the largest configuration of a rule is half of it.
@@ -29,6 +29,7 @@ fn guarded() -> OpenApiRouter<AppState> {
         .merge(assignments::routes())
         .merge(plugins::routes())
         .merge(runs::routes())
+        .merge(verify::routes())
         .merge(reports::routes())
         .merge(lines::routes())
         .merge(events::routes())

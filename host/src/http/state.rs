@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::errors::{ApiError, ApiResult};
 use crate::events::Events;
+use crate::jobs::replay::Replayer;
 use crate::jobs::{Change, DataDir};
 use crate::plugins::{CheckError, Plugins};
 use crate::store::{Store, StoreError};
@@ -19,22 +20,28 @@ pub struct AppState {
     pub events: Events,
     poke: Arc<Poke>,
     data: Option<Arc<DataDir>>,
+    replayer: Option<Replayer>,
 }
 
 impl AppState {
     /// `poke` is told of every change; it must return at once.
     pub fn new(store: Store, plugins: Arc<Plugins>, events: Events, poke: impl Fn(Change) + Send + Sync + 'static) -> Self {
-        Self { store, plugins, events, poke: Arc::new(poke), data: None }
+        Self { store, plugins, events, poke: Arc::new(poke), data: None, replayer: None }
     }
 
     /// Where charges are read from; without it, calls that show charges fail.
     #[must_use]
     pub fn with_data(self, data: Arc<DataDir>) -> Self {
-        Self { data: Some(data), ..self }
+        let replayer = Replayer::new(self.store.clone(), Arc::clone(&self.plugins), Arc::clone(&data));
+        Self { data: Some(data), replayer: Some(replayer), ..self }
     }
 
     pub(super) fn data(&self) -> ApiResult<&Arc<DataDir>> {
         self.data.as_ref().ok_or_else(|| ApiError::internal("this service has no data folder"))
+    }
+
+    pub(super) fn replayer(&self) -> ApiResult<&Replayer> {
+        self.replayer.as_ref().ok_or_else(|| ApiError::internal("this service has no data folder"))
     }
 
     pub(super) fn poke(&self, change: Change) {

@@ -39,7 +39,9 @@ impl DataDir {
             Err(TryLockError::Error(source)) => return Err(DataDirError::Io { path: lock_path, source }),
         }
         let opened = Self { root, _lock: lock };
-        for folder in [opened.lake(), opened.overlays(), opened.spool(), opened.exports(), opened.plugins(), opened.components()] {
+        for folder in
+            [opened.lake(), opened.overlays(), opened.spool(), opened.exports(), opened.scratch(), opened.plugins(), opened.components()]
+        {
             fs::create_dir_all(&folder).map_err(io_at(&folder))?;
         }
         Ok(opened)
@@ -71,6 +73,16 @@ impl DataDir {
     /// Files that are being handed out.
     pub fn exports(&self) -> PathBuf {
         self.root.join("exports")
+    }
+
+    /// What is computed to be looked at and thrown away: a folder for each replay and preview.
+    pub fn scratch(&self) -> PathBuf {
+        self.root.join("scratch")
+    }
+
+    /// A new folder in there, removed with the value.
+    pub(crate) fn scratch_folder(&self) -> io::Result<tempfile::TempDir> {
+        tempfile::Builder::new().prefix("rerate-").tempdir_in(self.scratch())
     }
 
     /// The watched folder: whoever may write here may deploy.

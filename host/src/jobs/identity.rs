@@ -8,19 +8,10 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::period::Period;
 use crate::domain::rule::Earlier;
+use crate::store::AccountOwner;
 
 /// Goes up whenever the same inputs would give another result.
-const ENGINE: u32 = 1;
-
-/// Whose an account is, seen from the tenant. Written as `x_CommitmentOwner` says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Owner {
-    Tenant,
-    Payer,
-    OtherTenant,
-    Unknown,
-}
+pub(super) const ENGINE: u32 = 1;
 
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct SourceIdentity<'a> {
@@ -30,7 +21,7 @@ pub(super) struct SourceIdentity<'a> {
     pub(super) accounts: Vec<&'a str>,
     /// Accounts that bought commitments in it. Only what the tenant's rules can see of other accounts counts, so that moving a
     /// subaccount between two tenants leaves the third one's runs alone.
-    pub(super) commitment_owners: BTreeMap<&'a str, Owner>,
+    pub(super) commitment_owners: BTreeMap<&'a str, AccountOwner>,
 }
 
 #[derive(Clone, Debug, Serialize)]

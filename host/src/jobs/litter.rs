@@ -22,7 +22,8 @@ pub(super) async fn remove(store: &Store, data: &DataDir) -> Result<(), JobsErro
     };
     remove_folders(&data.lake(), &snapshots).map_err(io_at(&data.lake()))?;
     remove_files(&data.overlays(), &data.lake(), &overlays).map_err(io_at(&data.overlays()))?;
-    empty(&data.exports()).map_err(io_at(&data.exports()))
+    empty(&data.exports()).map_err(io_at(&data.exports()))?;
+    empty(&data.scratch()).map_err(io_at(&data.scratch()))
 }
 
 async fn snapshot_folders(store: &Store) -> Result<BTreeSet<String>, JobsError> {
@@ -69,6 +70,8 @@ fn empty(folder: &Path) -> io::Result<()> {
         let entry = entry?;
         if entry.file_type()?.is_file() {
             fs::remove_file(entry.path())?;
+        } else {
+            fs::remove_dir_all(entry.path())?;
         }
     }
     Ok(())

@@ -4,8 +4,10 @@
 //! alone, so they may be stopped anywhere; a poke only says "look now". `ingest` and `rate` are the blocking work itself, without store
 //! and async, and are what the command line calls too.
 
+pub mod address;
 mod bucket;
 pub mod change;
+pub mod compare;
 mod data_dir;
 mod engine;
 mod identity;
@@ -14,6 +16,7 @@ pub mod ingest;
 mod litter;
 mod plan;
 pub mod rate;
+pub mod replay;
 #[cfg(test)]
 mod tests;
 mod wake;

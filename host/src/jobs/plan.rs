@@ -4,11 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::identity::{Owner, RuleIdentity, RunIdentity, SourceIdentity};
+use super::identity::{ENGINE, RuleIdentity, RunIdentity, SourceIdentity};
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::rule::{BillPeriod, Earlier, Treatment};
-use crate::store::{AssignedRule, ChainLink, Holding, HoldingFilter, PeriodSplit, Run, RunState, Snapshot, Store, StoreError, TenantShare};
+use crate::store::{
+    AccountOwner, AssignedRule, ChainLink, Holding, HoldingFilter, PeriodSplit, Run, RunInputs, RunState, Snapshot, SourceInputs, Store,
+    StoreError, TenantShare,
+};
 
 /// What the store says, read in one go.
 #[derive(Debug, Default)]
@@ -193,9 +196,7 @@ impl Plan {
         let mut identities = Vec::new();
         for source in &month.sources {
             let Some(accounts) = held.get(&(source.snapshot.id.as_str(), key.currency.as_str(), key.tenant.as_str())) else { continue };
-            let buyers = source.snapshot.report["commitment_owners"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let commitment_owners =
-                buyers.iter().filter_map(|account| account.as_str()).map(|account| (account, self.owner(month, &key.tenant, account)));
+            let commitment_owners = buyers(source).map(|account| (account, self.owner(month, &key.tenant, account)));
             identities.push(SourceIdentity {
                 snapshot: &source.snapshot.id,
                 source_digest: &source.snapshot.source_digest,
@@ -206,16 +207,39 @@ impl Plan {
         identities
     }
 
+    /// What a replay of the run needs to know of this moment.
+    pub(super) fn inputs(&self, key: &Key, wanted: &Wanted) -> RunInputs {
+        let Some(month) = self.months.get(&key.period) else { return RunInputs::default() };
+        let source = |source: &Source| {
+            let held = source.holders.iter().filter(|(_, tenant)| **tenant == key.tenant);
+            let accounts: Vec<String> = held.map(|(account, _)| account.clone()).collect();
+            let bought = buyers(source).filter(|_| !accounts.is_empty());
+            SourceInputs {
+                snapshot: source.snapshot.id.clone(),
+                source_digest: source.snapshot.source_digest.clone(),
+                commitment_owners: bought.map(|account| (account.to_owned(), self.owner(month, &key.tenant, account))).collect(),
+                accounts,
+            }
+        };
+        RunInputs { engine: ENGINE, sources: month.sources.iter().map(source).collect(), earlier: wanted.earlier.clone() }
+    }
+
     /// As rating tells it: the tenant itself, then a payer, then another tenant.
-    fn owner(&self, month: &Month, tenant: &str, account: &str) -> Owner {
+    fn owner(&self, month: &Month, tenant: &str, account: &str) -> AccountOwner {
         // A later source's holder counts where two sources know the account, as in the rating.
         match month.sources.iter().rev().find_map(|source| source.holders.get(account)) {
-            Some(holder) if holder == tenant => Owner::Tenant,
-            _ if self.payers.contains(account) => Owner::Payer,
-            Some(_) => Owner::OtherTenant,
-            None => Owner::Unknown,
+            Some(holder) if holder == tenant => AccountOwner::Tenant,
+            _ if self.payers.contains(account) => AccountOwner::Payer,
+            Some(_) => AccountOwner::OtherTenant,
+            None => AccountOwner::Unknown,
         }
     }
+}
+
+/// Accounts that bought commitments.
+fn buyers(source: &Source) -> impl Iterator<Item = &str> {
+    let buyers = source.snapshot.report["commitment_owners"].as_array().map(Vec::as_slice).unwrap_or_default();
+    buyers.iter().filter_map(|account| account.as_str())
 }
 
 /// Accounts by snapshot, currency and tenant.

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use sha2::{Digest, Sha256};
+
 use super::Inner;
 use super::engine::Causes;
 use super::plan::{Key, Month, Plan, Wanted};
@@ -12,8 +14,8 @@ use super::rate::{PeriodRequest, RateError, RunRequest, SnapshotInput, rate_peri
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
 use crate::lake;
-use crate::rating::{ChainRule, Month as Rated, MonthError, Owners, RunOutcome};
-use crate::store::{PeriodSplit, Run, RunResult, RunState, Snapshot, StoreError};
+use crate::rating::{ChainRule, Month as Rated, MonthError, Owners, RunFailure, RunOutcome};
+use crate::store::{PeriodSplit, Recorded, Run, RunInputs, RunResult, RunState, Snapshot, StoreError};
 
 /// A run that has been started.
 pub(super) struct Job {
@@ -69,9 +71,13 @@ async fn try_rate(inner: &Arc<Inner>, batch: Batch) -> Result<(), Stopped> {
     let work = move || {
         let prepared = prepare(&working, batch, &month);
         let rated = prepared.request.map(|request| rate_period(request, &progress));
-        (prepared.jobs, prepared.refused, prepared.tenants, month, rated)
+        let recorded = match &rated {
+            Some(Ok(rated)) => record(&working, &prepared.jobs, &rated.runs, prepared.inputs),
+            _ => Ok(Vec::new()),
+        };
+        (prepared.jobs, prepared.refused, prepared.tenants, month, rated, recorded)
     };
-    let (jobs, refused, tenants, month, rated) = match tokio::task::spawn_blocking(work).await {
+    let (jobs, refused, tenants, month, rated, recorded) = match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) if error.is_cancelled() => return Err(Stopped::Cancelled),
         Err(_) => return Err(Stopped::Reason("the rating stopped on a defect in rerate; the log says where".to_owned())),
@@ -87,14 +93,44 @@ async fn try_rate(inner: &Arc<Inner>, batch: Batch) -> Result<(), Stopped> {
     };
     check_split(&rated, &tenants, &month.splits).map_err(Stopped::Reason)?;
     let millis = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
-    publish(inner, jobs, rated, month, millis).await
+    let recorded = recorded.map_err(Stopped::Reason)?;
+    publish(inner, jobs, rated, recorded, month, millis).await
 }
 
-async fn publish(inner: &Inner, jobs: Vec<Job>, rated: Rated, month: Month, millis: i64) -> Result<(), Stopped> {
+/// What a replay of each run needs; nothing for one that failed.
+fn record(
+    inner: &Inner,
+    jobs: &[Job],
+    outcomes: &[Result<RunOutcome, RunFailure>],
+    inputs: Vec<RunInputs>,
+) -> Result<Vec<Option<Recorded>>, String> {
+    let recorded = jobs.iter().zip(outcomes).zip(inputs).map(|((job, outcome), inputs)| {
+        let path = inner.data.lake().join(overlay_name(&job.run));
+        let digest = outcome.is_ok().then(|| sha256_of(&path).map_err(|error| format!("{}: {error}", path.display())));
+        Ok(digest.transpose()?.map(|overlay_sha256| Recorded { inputs, overlay_sha256 }))
+    });
+    recorded.collect()
+}
+
+/// SHA-256 of a file, in hex.
+pub(super) fn sha256_of(path: &Path) -> std::io::Result<String> {
+    let mut digest = Sha256::new();
+    std::io::copy(&mut std::fs::File::open(path)?, &mut digest)?;
+    Ok(crate::plugins::hex(&digest.finalize()))
+}
+
+async fn publish(
+    inner: &Inner,
+    jobs: Vec<Job>,
+    rated: Rated,
+    recorded: Vec<Option<Recorded>>,
+    month: Month,
+    millis: i64,
+) -> Result<(), Stopped> {
     let mut results = Vec::new();
-    for (job, outcome) in jobs.iter().zip(rated.runs) {
+    for ((job, outcome), recorded) in jobs.iter().zip(rated.runs).zip(recorded) {
         match outcome {
-            Ok(outcome) => results.push((job.run.id.clone(), result_of(outcome, &job.run, millis))),
+            Ok(outcome) => results.push((job.run.id.clone(), RunResult { recorded, ..result_of(outcome, &job.run, millis) })),
             Err(failure) => fail(inner, &job.run, &failure.to_string()).await,
         }
     }
@@ -140,12 +176,15 @@ fn result_of(outcome: RunOutcome, run: &Run, rating_millis: i64) -> RunResult {
         lines: outcome.lines,
         overlay: Some(overlay_name(run).display().to_string()),
         rating_millis,
+        recorded: None,
     }
 }
 
 struct Prepared {
     /// One a run of the request, in its order.
     jobs: Vec<Job>,
+    /// As `jobs`.
+    inputs: Vec<RunInputs>,
     refused: Vec<(Run, String)>,
     /// By the request's index.
     tenants: Vec<String>,
@@ -158,11 +197,12 @@ fn prepare(inner: &Inner, batch: Batch, month: &Month) -> Prepared {
     let tenants: BTreeSet<String> = holders.chain(batch.jobs.iter().map(|job| job.key.tenant.clone())).collect();
     let tenants: Vec<String> = tenants.into_iter().collect();
     let numbers: BTreeMap<&str, usize> = tenants.iter().enumerate().map(|(number, id)| (id.as_str(), number)).collect();
-    let (mut jobs, mut refused, mut runs) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut jobs, mut inputs, mut refused, mut runs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for job in batch.jobs {
         match rules_of(inner, &job.wanted) {
             Ok(rules) => {
                 runs.push(request_of(inner, &job, numbers[job.key.tenant.as_str()], rules));
+                inputs.push(batch.plan.inputs(&job.key, &job.wanted));
                 jobs.push(job);
             }
             Err(reason) => refused.push((job.run, reason)),
@@ -184,7 +224,7 @@ fn prepare(inner: &Inner, batch: Batch, month: &Month) -> Prepared {
         batch_rows: None,
     });
     drop(numbers);
-    Prepared { jobs, refused, tenants, request }
+    Prepared { jobs, inputs, refused, tenants, request }
 }
 
 fn request_of(inner: &Inner, job: &Job, tenant: usize, rules: Vec<ChainRule>) -> RunRequest {
@@ -193,16 +233,21 @@ fn request_of(inner: &Inner, job: &Job, tenant: usize, rules: Vec<ChainRule>) ->
         // If this fails, so does writing the overlay, and says why.
         let _ = std::fs::create_dir_all(folder);
     }
+    RunRequest { tenant, currency: job.key.currency.clone(), rules, overlay, note: note_of(&job.run) }
+}
+
+/// What a run's overlay says of itself.
+pub(super) fn note_of(run: &Run) -> String {
     let note = serde_json::json!({
-        "run": job.run.id,
-        "identity": job.run.identity,
-        "tenant": job.run.tenant_id,
-        "period": job.run.period,
-        "currency": job.run.currency,
-        "snapshots": job.run.snapshots,
-        "chain": job.run.chain,
+        "run": run.id,
+        "identity": run.identity,
+        "tenant": run.tenant_id,
+        "period": run.period,
+        "currency": run.currency,
+        "snapshots": run.snapshots,
+        "chain": run.chain,
     });
-    RunRequest { tenant, currency: job.key.currency.clone(), rules, overlay, note: note.to_string() }
+    note.to_string()
 }
 
 fn rules_of(inner: &Inner, wanted: &Wanted) -> Result<Vec<ChainRule>, String> {

@@ -8,6 +8,7 @@
 
 mod assignments;
 mod idempotency;
+mod inputs;
 mod integrations;
 mod page;
 mod plugins;
@@ -33,6 +34,7 @@ use crate::clock::Clock;
 
 pub use assignments::{AssignedRule, Assignment, AssignmentFields, ChainLink};
 pub use idempotency::{Reserved, StoredResponse};
+pub use inputs::{AccountOwner, Recorded, RunInputs, SourceInputs};
 pub use integrations::{Integration, IntegrationFields, IntegrationKind, IntegrationStatus};
 pub use page::{MAX_PAGE, Page, PageRequest};
 pub use plugins::{Origin, Plugin, PluginVersion};

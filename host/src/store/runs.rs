@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, Sqlite, Transaction};
 use utoipa::ToSchema;
 
+use super::inputs::{Recorded, record};
 use super::integrations::shortened;
 use super::splits::{PeriodSplit, put_split};
 use super::values::{count, counted, json, to_json};
@@ -137,6 +138,8 @@ pub struct RunResult {
     pub lines: Vec<RatedLine>,
     pub overlay: Option<String>,
     pub rating_millis: i64,
+    /// What a replay needs.
+    pub recorded: Option<Recorded>,
 }
 
 /// Which runs; all that is set must hold.
@@ -222,6 +225,9 @@ impl Store {
         let mut published = Vec::with_capacity(results.len());
         for (id, result) in results {
             if let Some(run) = complete(&mut tx, id, result, now).await? {
+                if let Some(recorded) = &result.recorded {
+                    record(&mut tx, id, recorded).await?;
+                }
                 publish(&mut tx, &run).await?;
                 published.push(run);
             }

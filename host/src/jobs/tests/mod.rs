@@ -2,6 +2,7 @@
 
 mod deploying;
 mod imports;
+mod replays;
 mod rerating;
 mod restarts;
 mod world;

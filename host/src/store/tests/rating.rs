@@ -108,6 +108,7 @@ async fn a_result_is_read_as_it_was_stored() {
         lines: vec![line],
         overlay: Some("overlays/run_1.parquet".to_owned()),
         rating_millis: 12,
+        recorded: None,
     };
     let run = rated(&fresh, &acme, "a", &result).await;
     let read = fresh.run(&run.id).await.unwrap();
@@ -122,6 +123,7 @@ async fn a_result_is_read_as_it_was_stored() {
         lines: read.lines,
         overlay: read.overlay,
         rating_millis: read.rating_millis.unwrap(),
+        recorded: None,
     };
     assert_eq!(again, result);
 }

@@ -1,0 +1,226 @@
+//! `rerate run ...`: what a daemon has rated, and whether it still comes out the same.
+
+use std::num::NonZero;
+use std::time::Duration;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::client::{Client, ServerArgs, encode};
+use super::{Failure, output};
+use crate::domain::money::Amount;
+use crate::jobs::replay::{Verdict, What};
+
+const VERIFY: &str = "\
+Examples:
+  rerate run verify run_01m80hy4wgvwg97wxtyd5g9jhb --token-file data/admin.token
+  rerate run verify RUN --workers 1 --batch-rows 100     other threads, other batches: the same bytes
+  rerate run list --period 2026-09 --published --json | jq -r '.[].id' | xargs -n1 rerate run verify
+
+Exit code 0 when identical, 1 when it is not.";
+
+const LIST: &str = "\
+Examples:
+  rerate run list --period 2026-09
+  rerate run list --state failed --json | jq '.[] | {tenant_id, failure}'";
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List runs, oldest first
+    #[command(after_help = LIST)]
+    List(ListArgs),
+    /// Show a run rule by rule, from what was billed to what is charged
+    Show(ShowArgs),
+    /// Compute a run again from what was recorded of it and say identical, or show the first difference
+    #[command(after_help = VERIFY)]
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Of one tenant, by its id
+    #[arg(long, value_name = "ID")]
+    tenant: Option<String>,
+    /// Of one period
+    #[arg(long, value_name = "YYYY-MM")]
+    period: Option<String>,
+    /// queued, running, done, failed or superseded
+    #[arg(long, value_name = "STATE")]
+    state: Option<String>,
+    /// Only those that readers are shown
+    #[arg(long)]
+    published: bool,
+    /// Print a JSON list
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// The run's id
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// Print the run as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct VerifyArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// The run's id
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// Threads [default: half of the daemon's cores]
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZero<usize>>,
+    /// Charges of one call into a rule at most [default: whole row groups]
+    #[arg(long, value_name = "N")]
+    batch_rows: Option<NonZero<usize>>,
+    /// Print the verdict as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    match args.command {
+        Command::List(args) => list(&args),
+        Command::Show(args) => show(&args),
+        Command::Verify(args) => verify(&Client::new(&args.server)?, &args.run, args.workers, args.batch_rows, args.json),
+    }
+}
+
+fn list(args: &ListArgs) -> Result<(), Failure> {
+    let mut path = format!("/v1/runs?published={}", args.published);
+    for (name, value) in [("tenant_id", &args.tenant), ("period", &args.period), ("state", &args.state)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{name}={}", encode(value)));
+        }
+    }
+    let runs = Client::new(&args.server)?.list(&path)?;
+    if args.json {
+        return Ok(output::print_json(&runs)?);
+    }
+    let rows = runs.iter().map(|run| {
+        vec![
+            text(&run["id"]),
+            text(&run["tenant_id"]),
+            text(&run["period"]),
+            text(&run["state"]),
+            money(&run["billed"]),
+            money(&run["charged"]),
+        ]
+    });
+    output::print(&output::table(&["Run", "Tenant", "Period", "State", ">Billed", ">Charged"], rows));
+    Ok(())
+}
+
+fn show(args: &ShowArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.server)?;
+    let run = encode(&args.run);
+    if args.json {
+        return Ok(output::print_json(&client.get(&format!("/v1/runs/{run}"))?)?);
+    }
+    let explained = client.get(&format!("/v1/runs/{run}/explain"))?;
+    if let Some(failure) = explained["failure"].as_str() {
+        output::print(&format!("{}: {failure}", text(&explained["state"])));
+    }
+    let empty = Vec::new();
+    let first = vec!["billed".to_owned(), String::new(), String::new(), String::new(), money(&explained["billed"])];
+    let steps = explained["steps"].as_array().unwrap_or(&empty).iter().map(|step| {
+        let short: String = text(&step["digest"]).chars().take(12).collect();
+        vec![
+            text(&step["title"]),
+            format!("{} {short}", text(&step["plugin"])),
+            text(&step["rows"]),
+            money(&step["delta"]),
+            money(&step["charged"]),
+        ]
+    });
+    output::print(&output::table(&["Rule", "Plugin", ">Charges", ">Changed by", ">Charged"], std::iter::once(first).chain(steps)));
+    for finding in explained["findings"].as_array().unwrap_or(&empty) {
+        output::print(&format!("{}: {}", text(&finding["severity"]), text(&finding["message"])));
+    }
+    Ok(())
+}
+
+/// Also what `rerate plugin replay` does without another version.
+pub(super) fn verify(
+    client: &Client,
+    run: &str,
+    workers: Option<NonZero<usize>>,
+    batch_rows: Option<NonZero<usize>>,
+    as_json: bool,
+) -> Result<(), Failure> {
+    let body = json!({ "workers": workers.map(NonZero::get), "batch_rows": batch_rows.map(NonZero::get) });
+    let verdict: Verdict = serde_json::from_value(client.post(&format!("/v1/runs/{}/verify", encode(run)), &body)?)?;
+    if as_json {
+        output::print_json(&verdict)?;
+    } else if verdict.identical {
+        let digest = verdict.bytes.computed.as_deref().unwrap_or_default();
+        let charged = verdict.charged.map_or_else(String::new, |charged| format!(", charged {charged}"));
+        output::print(&format!("identical: {} charges{charged}, sha256 {digest}", output::count(verdict.charges)));
+    } else {
+        print_difference(&verdict);
+    }
+    let taken = output::duration(Duration::from_millis(verdict.millis));
+    let batches = verdict.batch_rows.map_or_else(String::new, |rows| format!(", batches of {rows}"));
+    output::complain(&format!("computed in {taken} with {} threads{batches}", verdict.workers));
+    if verdict.identical {
+        return Ok(());
+    }
+    let failure = Failure::run(format!("the run {run} does not come out as it is stored"));
+    Err(if verdict.engine == verdict.engine_recorded {
+        failure.next("bring the stored file back from a backup; until then do not invoice from it")
+    } else {
+        failure.next(format!(
+            "nothing: it was rated by engine {}, this daemon has {}, which may come out otherwise",
+            verdict.engine_recorded, verdict.engine
+        ))
+    })
+}
+
+fn print_difference(verdict: &Verdict) {
+    let Some(first) = &verdict.first else { return };
+    let place = match first.what {
+        What::Row => {
+            let number = |number: Option<u32>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
+            format!("part {}, row group {}, row {}", number(first.part), number(first.group), number(first.row))
+        }
+        What::Run => "the run".to_owned(),
+        What::File => "the stored file".to_owned(),
+        What::Total => "a total".to_owned(),
+        What::Rule => "what a rule did".to_owned(),
+        What::Line => "an added line".to_owned(),
+        What::Finding => "a finding".to_owned(),
+        What::Bytes => "the file's bytes".to_owned(),
+    };
+    output::print(&format!("different: first in {place}"));
+    let rows = [vec![first.column.clone(), first.stored.clone(), first.computed.clone()]];
+    output::print(&output::table(&["", "Stored", "Computed"], rows));
+}
+
+/// A JSON text or number for the eye.
+pub(super) fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}
+
+/// An amount in JSON, rounded for the eye.
+pub(super) fn money(value: &Value) -> String {
+    value.as_str().and_then(|text| text.parse::<Amount>().ok()).map_or_else(|| "-".to_owned(), output::money)
+}

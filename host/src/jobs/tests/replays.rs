@@ -1,0 +1,118 @@
+use std::num::NonZero;
+
+use super::World;
+use super::world::{crediting, keeping, zeroing};
+use crate::jobs::Change;
+use crate::jobs::replay::{ReplayError, ReplayOptions, Replayer, Verdict, What};
+use crate::lake::{OverlayReader, OverlayWriter};
+use crate::store::{RuleFields, Run};
+
+fn replayer(world: &World) -> Replayer {
+    Replayer::new(world.store.clone(), world.plugins.clone(), world.data.clone())
+}
+
+async fn verify(world: &World, run: &Run) -> Verdict {
+    replayer(world).verify(&run.id, ReplayOptions::default()).await.unwrap()
+}
+
+fn scratch_is_empty(world: &World) -> bool {
+    std::fs::read_dir(world.data.scratch()).unwrap().next().is_none()
+}
+
+/// Two months of two accounts, one rule that keeps everything, and a credit that asks what it gave before.
+async fn world() -> (World, Vec<Run>) {
+    let world = World::new().await;
+    let lines: Vec<(&str, &str, &str, &str)> = ["2026-08", "2026-09"]
+        .into_iter()
+        .flat_map(|period| [(period, "111", "EC2", "10.25"), (period, "111", "S3", "0.5"), (period, "222", "EC2", "5")])
+        .collect();
+    world.write_bill("aws", &lines);
+    world.integration("aws").await;
+    let acme = world.tenant("Acme", &["111"]).await;
+    world.tenant("Other", &["222"]).await;
+    world.deploy(&crediting()).await;
+    world.assign(&world.rule("Credit").await, None).await;
+    let runs = world.published(&acme).await;
+    (world, runs)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_computed_again_to_the_same_bytes_whatever_has_changed_since() {
+    let (world, runs) = world().await;
+    assert_eq!(runs.iter().map(|run| run.charged.unwrap().to_string()).collect::<Vec<_>>(), ["0.75", "10.75"]);
+    for run in &runs {
+        let verdict = verify(&world, run).await;
+        assert!(verdict.identical, "{verdict:#?}");
+        assert_eq!((verdict.charges, verdict.charged), (2, run.charged));
+    }
+    // The subaccount moves, the rule is edited, the plugin gets another version, the daemon is started again.
+    let other = world.store.tenants(&crate::store::PageRequest::largest()).await.unwrap().items.pop().unwrap();
+    world.give(&["111"], None).await;
+    world.give(&["111"], Some(&other)).await;
+    world.deploy(&zeroing(7)).await;
+    let rule = world.store.rules(&crate::store::PageRequest::largest()).await.unwrap().items.pop().unwrap();
+    let fields = RuleFields { title: "Renamed".to_owned(), plugin: rule.plugin, pinned_digest: None, config: serde_json::json!({}) };
+    world.store.rule_update(&rule.id, &fields, None).await.unwrap();
+    world.changed(Change::Rules).await;
+    let world = world.restart().await;
+    world.idle().await;
+    for run in &runs {
+        let options = ReplayOptions { workers: NonZero::new(3), batch_rows: NonZero::new(1) };
+        let verdict = replayer(&world).verify(&run.id, options).await.unwrap();
+        assert!(verdict.identical, "{verdict:#?}");
+        assert_eq!((verdict.workers, verdict.batch_rows), (3, Some(1)));
+    }
+    assert!(scratch_is_empty(&world));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_charge_in_a_stored_result_is_found_and_shown() {
+    let (world, runs) = world().await;
+    let path = world.data.lake().join(runs[1].overlay.as_ref().unwrap());
+    let reader = OverlayReader::open(&path).unwrap();
+    let groups: Vec<_> = reader.groups().into_iter().map(|(group, _)| group).collect();
+    let mut rated = reader.read(groups[0]).unwrap();
+    rated.customer_cost[1] += 1;
+    let writer = OverlayWriter::create(&path, &groups, reader.note()).unwrap();
+    writer.write(groups[0], &rated).unwrap();
+    writer.finish().unwrap();
+
+    let verdict = verify(&world, &runs[1]).await;
+    assert!(!verdict.identical);
+    let first = verdict.first.unwrap();
+    assert_eq!((first.what, first.column.as_str(), first.row), (What::Row, "x_CustomerCost", Some(rated.rows[1])));
+    assert_eq!((first.stored.as_str(), first.computed.as_str()), ("0.500000000000000001", "0.5"));
+    assert_eq!(verdict.bytes.computed.as_ref(), Some(&verdict.bytes.recorded));
+    assert_ne!(verdict.bytes.stored, verdict.bytes.computed);
+    assert!(verify(&world, &runs[0]).await.identical, "the other month is whole");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_or_lost_file_and_a_run_without_result_are_told() {
+    let (world, runs) = world().await;
+    let path = world.data.lake().join(runs[0].overlay.as_ref().unwrap());
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let first = verify(&world, &runs[0]).await.first.unwrap();
+    assert_eq!((first.what, first.computed.as_str()), (What::File, "a whole file"));
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(verify(&world, &runs[0]).await.first.unwrap().stored, "the file is gone");
+
+    let unknown = replayer(&world).verify("run_none", ReplayOptions::default()).await.unwrap_err();
+    assert_eq!(unknown.to_string(), "there is no run run_none");
+    world.deploy(&keeping(3)).await;
+    let queued = crate::store::NewRun {
+        tenant_id: runs[0].tenant_id.clone(),
+        period: "2026-01".parse().unwrap(),
+        currency: "USD".to_owned(),
+        identity: "x".to_owned(),
+        chain: Vec::new(),
+        snapshots: Vec::new(),
+    };
+    let queued = world.store.run_enqueue(&queued).await.unwrap();
+    let refused = replayer(&world).verify(&queued.id, ReplayOptions::default()).await.unwrap_err();
+    assert!(matches!(refused, ReplayError::NotDone { .. }), "{refused}");
+    assert!(scratch_is_empty(&world));
+}
