@@ -77,6 +77,13 @@ pub trait Units: Copy + Ord + sealed::Sealed + 'static {
     /// # Errors
     /// [`Overflow`].
     fn raised(self, exponent: u8) -> Result<Self, Overflow>;
+
+    /// The count itself, for arithmetic that is wider than an amount.
+    fn to_i128(self) -> i128;
+
+    /// # Errors
+    /// [`Overflow`], when the count does not fit this width.
+    fn of_i128(units: i128) -> Result<Self, Overflow>;
 }
 
 mod sealed {
@@ -148,6 +155,14 @@ impl Units for i64 {
         let limit = Self::MAX / step;
         if self > limit || self < -limit { Err(Overflow) } else { Ok(self * step) }
     }
+
+    fn to_i128(self) -> i128 {
+        i128::from(self)
+    }
+
+    fn of_i128(units: i128) -> Result<Self, Overflow> {
+        Self::try_from(units).ok().filter(|units| *units != Self::NULL).ok_or(Overflow)
+    }
 }
 
 /// Whether to round away from zero, for a remainder other than zero.
@@ -209,6 +224,14 @@ impl Units for i128 {
 
     fn raised(self, exponent: u8) -> Result<Self, Overflow> {
         self.checked_mul(Self::from(step(exponent, 0)?)).ok_or(Overflow)
+    }
+
+    fn to_i128(self) -> i128 {
+        self
+    }
+
+    fn of_i128(units: i128) -> Result<Self, Overflow> {
+        if units == Self::NULL { Err(Overflow) } else { Ok(units) }
     }
 }
 

@@ -27,6 +27,11 @@ impl<N: Units> Row<'_, N> {
         (units != N::NULL).then_some(units)
     }
 
+    /// Decimals of the row's units: an amount is `units * 10^-scale`.
+    pub const fn scale(&self) -> u8 {
+        self.scale
+    }
+
     /// `amount * factor`, rounded once to `digits` decimals.
     ///
     /// # Errors
