@@ -250,6 +250,20 @@ fn one_of(configs: &'static [&'static str]) -> impl Strategy<Value = &'static st
 
 const WHERE: &str = r#"{"where":[{"column":"ServiceName","starts_with":["Amazon"]},{"column":"Tags.team","not_in":["é","\u00e9x"]},{"column":"RegionId","is_null":true}]}"#;
 
+/// Closed forms, row logic, labels, filters, and mistakes of each stage.
+const FORMULAS: &[&str] = &[
+    r#"{"amount":"ListCost * 95%"}"#,
+    r#"{"when":"ServiceName in ('Amazon EC2','AmazonEC2') and x_SourceLineType != 'Tax' and ListCost > 3","amount":"ListCost - 1"}"#,
+    r#"{"amount":"case(x_SourceLineType,'Usage',1.1,'Tax',0,null) * x_CustomerCost","round":{"digits":2,"mode":"up"}}"#,
+    r#"{"cases":[{"when":"contains(lower(x_SourceFormat),'u')","treatment":"drop"},{"when":"x_CommitmentOwner is null","set":{"ServiceName":"upper(ServiceName) + '!'","ChargeClass":"null"}},{"when":"ListCost > 1 or ChargeCategory = 'Usage'","amount":"5"},{"amount":"0"}]}"#,
+    r#"{"amount":"min(ListCost, coalesce(EffectiveCost, 7))","when":"not starts_with(x_SourceLineType, 'Sav', 'RI')"}"#,
+    r#"{"amount":"ListCosts"}"#,
+    r#"{"when":"ServiceName = 'é' and","amount":"1"}"#,
+    r#"{"amount":"ListCost * BilledCost"}"#,
+    r#"{"cases":[]}"#,
+    r#"{"amount":1}"#,
+];
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
@@ -303,6 +317,11 @@ proptest! {
     }
 
     #[test]
+    fn formula_is_the_same_natively_and_in_the_sandbox(config in one_of(FORMULAS), picks in picks()) {
+        same_decisions::<rerate_rule_formula::Formula>(&load(&BUILTINS, "formula"), config, 0, &picks);
+    }
+
+    #[test]
     fn charge_is_the_same_natively_and_in_the_sandbox(
         config in one_of(&[
             r#"{"kind":"credit","description":"Welcome","amount":"100","cap":"100"}"#,
@@ -327,6 +346,23 @@ proptest! {
         let plugin = load(&FIXTURES, "rounding-markup");
         same_amounts::<rounding_markup::RoundingMarkup>(&plugin, config, MoneyColumn::Narrow { scale, units: narrow });
         same_amounts::<rounding_markup::RoundingMarkup>(&plugin, config, MoneyColumn::Wide { scale: 18, units: wide });
+    }
+
+    #[test]
+    fn a_formulas_row_logic_is_the_same_natively_and_in_the_sandbox(
+        config in one_of(&[
+            r#"{"amount":"max(x_CustomerCost * 1.07, 0.01)"}"#,
+            r#"{"amount":"div(ListCost * EffectiveCost / 8 * 0 + ListCost, 3, 18, 'up') + 2.5 * BilledCost","round":{"digits":4,"mode":"down"}}"#,
+            r#"{"amount":"if(div(EffectiveCost, ListCost, 6) < 50%, round(PricingQuantity * ListUnitPrice * 0.1234567, 9), abs(-ListCost))"}"#,
+            r#"{"when":"ListCost in (1, 2) or ListCost is null","amount":"12.5"}"#,
+        ]),
+        narrow in prop::collection::vec(prop_oneof![any::<i64>(), -10_000_000_000_i64..10_000_000_000, 0_i64..4], 0..50),
+        scale in 0_u8..=18,
+        wide in prop::collection::vec(prop_oneof![-10_i128.pow(38)..10_i128.pow(38), any::<i128>(), -10_i128.pow(20)..10_i128.pow(20)], 0..20),
+    ) {
+        let plugin = load(&BUILTINS, "formula");
+        same_amounts::<rerate_rule_formula::Formula>(&plugin, config, MoneyColumn::Narrow { scale, units: narrow });
+        same_amounts::<rerate_rule_formula::Formula>(&plugin, config, MoneyColumn::Wide { scale: 18, units: wide });
     }
 }
 
@@ -371,6 +407,37 @@ fn same_amounts<R: Adjust>(plugin: &Plugin, config: &str, column: MoneyColumn) {
         MoneyColumn::Wide { units, .. } => units.len(),
     };
     let slots = vec![0; rows];
-    let answer = native.apply(&slots, vec![column.clone()]).map(money);
-    assert_same(answer, hosted.apply(&slots, &[money(column)]));
+    let reads = session::configure::<R>(config, &native_period).unwrap().reads.len();
+    let columns: Vec<MoneyColumn> = (0..reads).map(|by| rotated(&column, by)).collect();
+    let answer = native.apply(&slots, columns.clone()).map(money);
+    assert_same(answer, hosted.apply(&slots, &columns.into_iter().map(money).collect::<Vec<_>>()));
+}
+
+/// The same amounts on other rows, so that no two columns agree.
+fn rotated(column: &MoneyColumn, by: usize) -> MoneyColumn {
+    let mut column = column.clone();
+    match &mut column {
+        MoneyColumn::Narrow { units, .. } => units.rotate_left(by.min(units.len())),
+        MoneyColumn::Wide { units, .. } => units.rotate_left(by.min(units.len())),
+    }
+    column
+}
+
+/// A component cannot ask which columns there are: what `formula` knows must be what the daemon has.
+#[test]
+fn a_formula_knows_the_daemons_columns() {
+    use rerate::domain::charge::{Kind, RATED, RELABELLABLE, STORED, kind_of};
+    use rerate_rule_formula::known::{DERIVED, NUMBERS, TEXTS, WITHHELD, WRITABLE};
+    let count = NUMBERS.len() + TEXTS.len() + DERIVED.len() + WITHHELD.len();
+    assert_eq!(count, STORED.len() + RATED.len());
+    for (name, _) in NUMBERS {
+        assert_eq!(kind_of(name), Some(Kind::Money), "{name}");
+    }
+    for name in TEXTS.into_iter().chain(DERIVED) {
+        assert_eq!(kind_of(name), Some(Kind::Text), "{name}");
+    }
+    for (name, _) in WITHHELD {
+        assert!(kind_of(name).is_some(), "{name}");
+    }
+    assert_eq!(WRITABLE, RELABELLABLE);
 }

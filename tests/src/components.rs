@@ -26,6 +26,7 @@ pub const BUILTINS: Set = Set {
         ("charge", "plugins/charge"),
         ("commitments", "plugins/commitments"),
         ("exclusion", "plugins/exclusion"),
+        ("formula", "plugins/formula"),
         ("markup", "plugins/markup"),
         ("public-price", "plugins/public-price"),
     ],

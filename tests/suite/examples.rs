@@ -9,7 +9,7 @@ fn every_example_chain_rates_a_generated_bill_and_each_of_its_rules_does_somethi
     assert_eq!(rerate(&["bill", "generate", "--rows", "4000", "--period", "2026-08", "--out", &at("bills")]).code, 0);
     let mut chains: Vec<_> = root().join("examples/chains").read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
     chains.sort();
-    assert!(chains.len() >= 4);
+    assert!(chains.len() >= 5);
     for chain in chains {
         let chain = chain.display().to_string();
         let report = rerate(&["rate", &at("bills"), "--chain", &chain, "--out", &at("out"), "--format", "none", "--json"]).json();

@@ -20,6 +20,7 @@ pub const BUILTINS: &[Builtin] = &[
     builtin!("charge"),
     builtin!("commitments"),
     builtin!("exclusion"),
+    builtin!("formula"),
     builtin!("markup"),
     builtin!("public-price"),
 ];
