@@ -415,12 +415,14 @@ fn same_amounts<R: Adjust>(plugin: &Plugin, config: &str, column: MoneyColumn) {
 
 /// The same amounts on other rows, so that no two columns agree.
 fn rotated(column: &MoneyColumn, by: usize) -> MoneyColumn {
-    let mut column = column.clone();
-    match &mut column {
-        MoneyColumn::Narrow { units, .. } => units.rotate_left(by.min(units.len())),
-        MoneyColumn::Wide { units, .. } => units.rotate_left(by.min(units.len())),
+    fn turned<N: Copy>(units: &[N], by: usize) -> Vec<N> {
+        let (front, back) = units.split_at(by.min(units.len()));
+        [back, front].concat()
     }
-    column
+    match column {
+        MoneyColumn::Narrow { scale, units } => MoneyColumn::Narrow { scale: *scale, units: turned(units, by) },
+        MoneyColumn::Wide { scale, units } => MoneyColumn::Wide { scale: *scale, units: turned(units, by) },
+    }
 }
 
 /// A component cannot ask which columns there are: what `formula` knows must be what the daemon has.
