@@ -28,7 +28,9 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("parquet", &["lake", "bills", "generate"]),
     ("object_store", &["jobs"]),
     ("axum", &["http", "cli"]),
+    ("boon", &["plugins"]),
     ("reqwest", &["cli"]),
+    ("ring", &["plugins"]),
 ];
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiResult, Problems};
-use super::extract::{Body, IfMatch, Path, Query, page};
+use super::extract::{Body, By, IfMatch, Path, Query, page};
 use super::reply;
 use crate::domain::period::Period;
 use crate::jobs::change::Change;
@@ -98,8 +98,8 @@ async fn assignment_list(State(state): State<AppState>, Query(query): Query<Assi
 #[utoipa::path(post, path = "/v1/assignments", tag = "assignments", request_body = AssignmentBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "Sent again, the call gets the first answer again")),
     responses((status = 201, body = Assignment, headers(("ETag" = String), ("Location" = String))), Problems))]
-async fn assignment_create(State(state): State<AppState>, Body(body): Body<AssignmentBody>) -> ApiResult<Response> {
-    let assignment = state.store.assignment_create(&body.into()).await?;
+async fn assignment_create(State(state): State<AppState>, By(store): By, Body(body): Body<AssignmentBody>) -> ApiResult<Response> {
+    let assignment = store.assignment_create(&body.into()).await?;
     state.poke(Change::Assignments);
     Ok(reply::created(&format!("/v1/assignments/{}", assignment.id), assignment.version, &assignment))
 }
@@ -107,8 +107,8 @@ async fn assignment_create(State(state): State<AppState>, Body(body): Body<Assig
 /// Puts assignments in another order.
 #[utoipa::path(put, path = "/v1/assignments/order", tag = "assignments", request_body = OrderBody,
     responses((status = 200, body = OrderAnswer), Problems))]
-async fn assignment_reorder(State(state): State<AppState>, Body(body): Body<OrderBody>) -> ApiResult<Json<OrderAnswer>> {
-    let items = state.store.assignments_reorder(&body.assignments).await?;
+async fn assignment_reorder(State(state): State<AppState>, By(store): By, Body(body): Body<OrderBody>) -> ApiResult<Json<OrderAnswer>> {
+    let items = store.assignments_reorder(&body.assignments).await?;
     state.poke(Change::Assignments);
     Ok(Json(OrderAnswer { items }))
 }
@@ -127,11 +127,12 @@ async fn assignment_get(State(state): State<AppState>, Path(id): Path<String>) -
     responses((status = 200, body = Assignment, headers(("ETag" = String))), Problems))]
 async fn assignment_update(
     State(state): State<AppState>,
+    By(store): By,
     Path(id): Path<String>,
     IfMatch(expected): IfMatch,
     Body(body): Body<AssignmentBody>,
 ) -> ApiResult<Response> {
-    let assignment = state.store.assignment_update(&id, &body.into(), expected).await?;
+    let assignment = store.assignment_update(&id, &body.into(), expected).await?;
     state.poke(Change::Assignments);
     Ok(reply::versioned(assignment.version, &assignment))
 }
@@ -140,8 +141,13 @@ async fn assignment_update(
 #[utoipa::path(delete, path = "/v1/assignments/{id}", tag = "assignments",
     params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
     responses((status = 204), Problems))]
-async fn assignment_delete(State(state): State<AppState>, Path(id): Path<String>, IfMatch(expected): IfMatch) -> ApiResult<StatusCode> {
-    state.store.assignment_delete(&id, expected).await?;
+async fn assignment_delete(
+    State(state): State<AppState>,
+    By(store): By,
+    Path(id): Path<String>,
+    IfMatch(expected): IfMatch,
+) -> ApiResult<StatusCode> {
+    store.assignment_delete(&id, expected).await?;
     state.poke(Change::Assignments);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -9,7 +9,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::store::StoreError;
+use crate::plugins::RefusedRule;
+use crate::store::{Deployment, StoreError};
+
+/// Places that a problem's one line names; `errors` has all of them.
+const TOLD_PLACES: usize = 3;
 
 pub(super) type ApiResult<T> = Result<T, ApiError>;
 
@@ -27,6 +31,12 @@ pub(super) struct Problem {
     /// Places in the request's body, where there are any to name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) errors: Vec<Fault>,
+    /// The deployment that was refused, with its steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) deployment: Option<Deployment>,
+    /// Rules that would stop working.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) rules: Vec<RefusedRule>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -67,6 +77,8 @@ pub(super) struct ApiError {
     word: &'static str,
     detail: String,
     errors: Vec<Fault>,
+    deployment: Option<Box<Deployment>>,
+    rules: Vec<RefusedRule>,
     cause: Option<Cause>,
 }
 
@@ -76,7 +88,7 @@ pub(super) struct Cause(pub(super) Arc<str>);
 
 impl ApiError {
     fn new(status: StatusCode, word: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, word, detail: detail.into(), errors: Vec::new(), cause: None }
+        Self { status, word, detail: detail.into(), errors: Vec::new(), deployment: None, rules: Vec::new(), cause: None }
     }
 
     pub(super) fn unreadable(detail: impl Into<String>) -> Self {
@@ -118,6 +130,28 @@ impl ApiError {
         let mut error = Self::invalid(if pointer.is_empty() { detail.clone() } else { format!("{pointer}: {detail}") });
         error.errors.push(Fault { pointer, detail });
         error
+    }
+
+    /// Something is wrong at each of these places of the body.
+    pub(super) fn invalid_places(places: impl IntoIterator<Item = (String, String)>) -> Self {
+        let errors: Vec<Fault> = places.into_iter().map(|(pointer, detail)| Fault { pointer, detail }).collect();
+        let told = errors.iter().take(TOLD_PLACES).map(|fault| format!("{}: {}", fault.pointer, fault.detail));
+        let mut error = Self::invalid(told.collect::<Vec<_>>().join("; "));
+        if errors.len() > TOLD_PLACES {
+            error.detail.push_str(&format!("; and {} more", errors.len() - TOLD_PLACES));
+        }
+        error.errors = errors;
+        error
+    }
+
+    pub(super) fn with_deployment(mut self, deployment: Deployment) -> Self {
+        self.deployment = Some(Box::new(deployment));
+        self
+    }
+
+    pub(super) fn with_rules(mut self, rules: Vec<RefusedRule>) -> Self {
+        self.rules = rules;
+        self
     }
 
     pub(super) fn overloaded(detail: impl Into<String>) -> Self {
@@ -164,6 +198,8 @@ impl IntoResponse for ApiError {
             status: self.status.as_u16(),
             detail: self.detail,
             errors: self.errors,
+            deployment: self.deployment.map(|deployment| *deployment),
+            rules: self.rules,
         };
         let mut response = (self.status, axum::Json(problem)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -8,8 +8,22 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
+use super::AppState;
+use super::auth::Caller;
 use super::errors::ApiError;
-use crate::store::{MAX_PAGE, PageRequest};
+use crate::store::{MAX_PAGE, PageRequest, Store};
+
+/// The store on behalf of the caller: what is changed through it is written down under the name of the caller's token.
+pub(super) struct By(pub(super) Store);
+
+impl FromRequestParts<AppState> for By {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let Caller(token) = parts.extensions.get::<Caller>().ok_or_else(ApiError::unauthorized)?;
+        Ok(Self(state.store.by(&token.name)))
+    }
+}
 
 /// A JSON body.
 pub(super) struct Body<T>(pub(super) T);

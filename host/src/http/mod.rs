@@ -4,12 +4,15 @@
 //! find out themselves what follows from it. Nothing here computes an amount or reads a bill.
 
 mod assignments;
+mod audit;
 pub mod auth;
+mod deployments;
 mod errors;
 mod events;
 mod extract;
 mod idempotency;
 mod integrations;
+mod keys;
 mod lines;
 mod openapi;
 mod plugins;

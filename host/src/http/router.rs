@@ -9,8 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use super::errors::ApiError;
 use super::trace::{self, Boundary};
 use super::{
-    AppState, assignments, auth, events, idempotency, integrations, lines, openapi, plugins, reports, rules, runs, session, snapshots,
-    subaccounts, tenants, verify,
+    AppState, assignments, audit, auth, deployments, events, idempotency, integrations, keys, lines, openapi, plugins, reports, rules,
+    runs, session, snapshots, subaccounts, tenants, verify,
 };
 
 /// Bytes of a JSON body: the largest configuration of a rule is half of it.
@@ -28,6 +28,9 @@ fn guarded() -> OpenApiRouter<AppState> {
         .merge(rules::routes())
         .merge(assignments::routes())
         .merge(plugins::routes())
+        .merge(deployments::routes())
+        .merge(keys::routes())
+        .merge(audit::routes())
         .merge(runs::routes())
         .merge(verify::routes())
         .merge(reports::routes())

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiResult, Problems};
-use super::extract::{Body, IfMatch, PageQuery, Path, Query};
+use super::extract::{Body, By, IfMatch, PageQuery, Path, Query};
 use super::reply;
 use crate::jobs::change::Change;
 use crate::store::{Page, Rule, RuleFields};
@@ -55,9 +55,9 @@ async fn rule_list(State(state): State<AppState>, Query(page): Query<PageQuery>)
 #[utoipa::path(post, path = "/v1/rules", tag = "rules", request_body = RuleBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "Sent again, the call gets the first answer again")),
     responses((status = 201, body = Rule, headers(("ETag" = String), ("Location" = String))), Problems))]
-async fn rule_create(State(state): State<AppState>, Body(body): Body<RuleBody>) -> ApiResult<Response> {
+async fn rule_create(State(state): State<AppState>, By(store): By, Body(body): Body<RuleBody>) -> ApiResult<Response> {
     state.check_rule(&body.plugin, body.pinned_digest.as_deref(), &body.config).await?;
-    let rule = state.store.rule_create(&body.into()).await?;
+    let rule = store.rule_create(&body.into()).await?;
     state.poke(Change::Rules);
     Ok(reply::created(&format!("/v1/rules/{}", rule.id), rule.version, &rule))
 }
@@ -76,12 +76,13 @@ async fn rule_get(State(state): State<AppState>, Path(id): Path<String>) -> ApiR
     responses((status = 200, body = Rule, headers(("ETag" = String))), Problems))]
 async fn rule_update(
     State(state): State<AppState>,
+    By(store): By,
     Path(id): Path<String>,
     IfMatch(expected): IfMatch,
     Body(body): Body<RuleBody>,
 ) -> ApiResult<Response> {
     state.check_rule(&body.plugin, body.pinned_digest.as_deref(), &body.config).await?;
-    let rule = state.store.rule_update(&id, &body.into(), expected).await?;
+    let rule = store.rule_update(&id, &body.into(), expected).await?;
     state.poke(Change::Rules);
     Ok(reply::versioned(rule.version, &rule))
 }
@@ -90,8 +91,13 @@ async fn rule_update(
 #[utoipa::path(delete, path = "/v1/rules/{id}", tag = "rules",
     params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
     responses((status = 204), Problems))]
-async fn rule_delete(State(state): State<AppState>, Path(id): Path<String>, IfMatch(expected): IfMatch) -> ApiResult<StatusCode> {
-    state.store.rule_delete(&id, expected).await?;
+async fn rule_delete(
+    State(state): State<AppState>,
+    By(store): By,
+    Path(id): Path<String>,
+    IfMatch(expected): IfMatch,
+) -> ApiResult<StatusCode> {
+    store.rule_delete(&id, expected).await?;
     state.poke(Change::Rules);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -61,7 +61,9 @@ impl AppState {
         }
         match self.plugins.configure(plugin, pinned, config).await {
             Ok(_) => Ok(()),
-            Err(CheckError::Refused(refused)) => Err(ApiError::invalid_at(format!("/config{}", refused.pointer), refused.message)),
+            Err(CheckError::Refused(faults)) => {
+                Err(ApiError::invalid_places(faults.into_iter().map(|fault| (format!("/config{}", fault.pointer), fault.message))))
+            }
             Err(CheckError::Failed(failure)) => {
                 Err(ApiError::invalid_at("/config", format!("the plugin fails on this configuration: {failure}")))
             }

@@ -1,32 +1,37 @@
-//! From a component's bytes to the active version of its name, or to a reason that its author can act on.
+//! From a component's bytes to the active version of its name, step by step, or to a reason that its author can act on.
 //!
-//! Load (validate, compile, describe), self-test, ask it about every rule that would run on it, keep its bytes, activate it in one
-//! transaction. Nothing before the last step changes what runs; a refusal leaves the active version as it is.
+//! `uploaded -> validated -> compiled -> tested -> ready -> active`. Each step is written down when it ends, so that anyone can watch and a
+//! crash leaves a trace; nothing before the last step changes what runs, and the last one is one transaction. A refusal leaves the active
+//! version as it is.
 
-use std::collections::{BTreeSet, VecDeque};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde_json::Value;
 
-use super::registry::Registry;
+use super::active::{Plugins, in_background, refusal_text, signature_text};
+use super::cases::{self, SelfTest};
+use super::check::{RefusedRule, schema_of, told};
+use super::signature::{self, Verdict};
 use crate::clock::Moment;
-use crate::domain::period::Period;
-use crate::domain::rule::{BillPeriod, ConfigError, Plan};
-use crate::events::{Event, Events};
-use crate::sandbox::{ConfigureError, Plugin, Refusal, Sandbox};
-use crate::store::{self, Origin, PageRequest, PluginVersion, Rule, Store, StoreError};
+use crate::events::Event;
+use crate::sandbox::{ConfigureError, Meter, Plugin, Quota, Refusal};
+use crate::store::{
+    Deployment, DeploymentFilter, DeploymentState, NewVersion, Origin, PageRequest, PluginVersion, SigningPolicy, Step, StepOutcome,
+    StepResult, Store, StoreError,
+};
 
 /// A component of a JavaScript or Python rule has 12 to 18 MB; twice that is room enough.
 pub const MAX_COMPONENT_BYTES: usize = 32 << 20;
 
-/// Refusals that are remembered for whoever asks later.
-const KEPT_REFUSALS: usize = 100;
+/// What the golden cases of one component may take inside the rule together. Thousands of honest cases take a second; a component whose every
+/// case loops must not keep a thread for hours.
+const SELF_TEST_WITHIN: Duration = Duration::from_secs(60);
 
-/// Rules named in one refusal; the rest is a number.
-const NAMED_RULES: usize = 20;
+/// Refusals that are shown to whoever asks for the latest.
+const SHOWN_REFUSALS: u32 = 100;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
@@ -34,9 +39,15 @@ pub enum DeployError {
     TooLarge,
     #[error(transparent)]
     Refused(#[from] Refusal),
+    #[error("{}", signature_text(.0))]
+    Signature(Verdict),
+    #[error("the component's configuration schema is not usable: {0}")]
+    Schema(String),
     #[error("the component fails when it is asked about a configuration: {0}")]
     SelfTest(String),
-    #[error("{} of this plugin would stop working: {}", count(.0.len()), list(.0))]
+    #[error("the component's own golden cases do not pass: {0}")]
+    Cases(SelfTest),
+    #[error("{}", told(.0))]
     Rules(Vec<RefusedRule>),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -44,43 +55,23 @@ pub enum DeployError {
     File { path: PathBuf, source: io::Error },
     #[error("the stored component {0} is not what it was: its file has changed")]
     Damaged(String),
+    #[error("the daemon is stopping")]
+    Stopping,
 }
 
-/// A rule whose configuration a version does not accept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RefusedRule {
-    pub rule_id: String,
-    pub title: String,
-    /// JSON pointer into the rule's configuration.
-    pub pointer: String,
-    pub message: String,
-}
-
-fn count(rules: usize) -> String {
-    if rules == 1 { "one rule".to_owned() } else { format!("{rules} rules") }
-}
-
-fn list(rules: &[RefusedRule]) -> String {
-    let named = rules.iter().take(NAMED_RULES).map(|rule| match rule.pointer.as_str() {
-        "" => format!("{:?}: {}", rule.title, rule.message),
-        pointer => format!("{:?} at {pointer}: {}", rule.title, rule.message),
-    });
-    let mut text = named.collect::<Vec<_>>().join("; ");
-    if rules.len() > NAMED_RULES {
-        text.push_str(&format!("; and {} more", rules.len() - NAMED_RULES));
-    }
-    text
-}
-
-/// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckError {
-    #[error(transparent)]
-    Refused(#[from] ConfigError),
-    #[error("the plugin fails on this configuration: {0}")]
-    Failed(String),
-    #[error(transparent)]
-    Unavailable(#[from] DeployError),
+/// A component that comes in.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    pub bytes: Vec<u8>,
+    pub origin: Origin,
+    /// The file's name, or `upload`.
+    pub from: String,
+    /// Whom the log of changes names.
+    pub by: String,
+    /// Whether it shall be the active version in the end; if not, it ends as `ready`.
+    pub activate: bool,
+    /// Goes through every step but the last and keeps nothing.
+    pub dry_run: bool,
 }
 
 /// A component that was not deployed.
@@ -99,295 +90,301 @@ pub struct Refused {
 #[derive(Clone, Debug)]
 pub struct Deployed {
     pub version: PluginVersion,
-    /// It was the active version already.
+    /// It was what it should be already.
     pub unchanged: bool,
 }
 
-/// The plugins of one daemon.
-pub struct Plugins {
-    sandbox: Sandbox,
-    store: Store,
-    registry: Registry,
-    /// `<digest>.wasm`, each written once.
-    components: PathBuf,
-    events: Events,
-    /// Called after every change of what is active.
-    changed: Box<dyn Fn() + Send + Sync>,
-    refusals: Mutex<VecDeque<Refused>>,
-    /// One activation at a time; compiling happens outside.
-    activating: tokio::sync::Mutex<()>,
+/// A deployment to its end, and what came of it.
+pub type Outcome = (Deployment, Result<Deployed, DeployError>);
+
+/// A deployment under way, and where it is written down.
+struct Record {
+    deployment: Deployment,
+    /// None for a dry run.
+    store: Option<Store>,
+    /// The step under way, and since when.
+    step: Step,
+    since: Instant,
+}
+
+impl Record {
+    fn add(&mut self, outcome: StepOutcome, reason: String) {
+        let millis = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.deployment.steps.push(StepResult { step: self.step, outcome, reason, millis });
+        self.deployment.state = self.step.into();
+        self.since = Instant::now();
+    }
+
+    /// Ends the step under way and begins the next.
+    async fn done(&mut self, outcome: StepOutcome, reason: impl Into<String>, next: Step) -> Result<(), StoreError> {
+        self.add(outcome, reason.into());
+        self.step = next;
+        self.save().await
+    }
+
+    async fn end(&mut self, state: DeploymentState, at: Moment) -> Result<(), StoreError> {
+        self.close(state, at);
+        self.save().await
+    }
+
+    fn close(&mut self, state: DeploymentState, at: Moment) {
+        self.deployment.state = state;
+        self.deployment.finished_at = Some(at);
+    }
+
+    async fn save(&self) -> Result<(), StoreError> {
+        match &self.store {
+            Some(store) => store.deployment_save(&self.deployment).await,
+            None => Ok(()),
+        }
+    }
 }
 
 impl Plugins {
-    /// Keeps components in `folder`, and loads those in use.
-    pub async fn open(
-        folder: &Path,
-        sandbox: Sandbox,
-        store: Store,
-        events: Events,
-        changed: impl Fn() + Send + Sync + 'static,
-    ) -> Result<Arc<Self>, DeployError> {
-        std::fs::create_dir_all(folder).map_err(|source| DeployError::File { path: folder.to_path_buf(), source })?;
-        let plugins = Arc::new(Self {
-            sandbox,
-            store,
-            registry: Registry::default(),
-            components: folder.to_path_buf(),
-            events,
-            changed: Box::new(changed),
-            refusals: Mutex::new(VecDeque::new()),
-            activating: tokio::sync::Mutex::new(()),
-        });
-        for digest in plugins.store.plugin_digests_in_use().await? {
-            if let Err(error) = plugins.loaded(&digest).await {
-                tracing::error!(digest, error = %error, "a component in use cannot be loaded; its rules will fail");
+    /// Deploys and activates a component that came in through `origin`, named for people by `from` (a file's name).
+    pub async fn deploy(self: &Arc<Self>, bytes: Vec<u8>, origin: Origin, from: &str) -> Result<Deployed, DeployError> {
+        let by = if origin == Origin::Folder { "folder" } else { self.store().actor() }.to_owned();
+        let submission = Submission { bytes, origin, from: from.to_owned(), by, activate: true, dry_run: false };
+        self.submit(submission).await?.1
+    }
+
+    /// Takes a component through all steps. Ends even if the caller goes away.
+    pub async fn submit(self: &Arc<Self>, submission: Submission) -> Result<Outcome, DeployError> {
+        let record = self.begin(&submission).await?;
+        let this = Arc::clone(self);
+        match tokio::spawn(async move { this.finish(submission, record).await }).await {
+            Ok(outcome) => Ok(outcome),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(DeployError::Stopping),
+            },
+        }
+    }
+
+    /// Begins a deployment and returns it as it is; the rest goes on by itself and can be watched in the store.
+    pub async fn start(self: &Arc<Self>, submission: Submission) -> Result<Deployment, DeployError> {
+        let record = self.begin(&submission).await?;
+        let (this, begun) = (Arc::clone(self), record.deployment.clone());
+        drop(tokio::spawn(async move { this.finish(submission, record).await }));
+        Ok(begun)
+    }
+
+    async fn begin(&self, submission: &Submission) -> Result<Record, StoreError> {
+        let since = Instant::now();
+        let store = self.store().by(&submission.by);
+        let deployment = Deployment {
+            id: if submission.dry_run { String::new() } else { store.clock().id("dep") },
+            digest: super::digest_of(&submission.bytes),
+            name: None,
+            origin: submission.origin,
+            from: submission.from.clone(),
+            state: DeploymentState::Uploaded,
+            steps: Vec::new(),
+            actor: submission.by.clone(),
+            created_at: store.clock().now(),
+            finished_at: None,
+        };
+        let record = Record { deployment, store: (!submission.dry_run).then_some(store), step: Step::Uploaded, since };
+        record.save().await?;
+        Ok(record)
+    }
+
+    async fn finish(self: &Arc<Self>, submission: Submission, mut record: Record) -> Outcome {
+        let outcome = self.steps(submission, &mut record).await;
+        if let Err(error) = &outcome {
+            record.add(StepOutcome::Refused, refusal_text(error));
+            if let Err(error) = record.end(DeploymentState::Refused, self.store().clock().now()).await {
+                tracing::error!(error = %error, "a refused deployment could not be written down");
+            }
+            if record.store.is_some() {
+                self.tell_refused(&record.deployment);
             }
         }
-        Ok(plugins)
+        (record.deployment, outcome)
     }
 
-    /// The component of a digest, from memory or from its file.
-    pub async fn loaded(self: &Arc<Self>, digest: &str) -> Result<Arc<Plugin>, DeployError> {
-        if let Some(plugin) = self.registry.get(digest) {
-            return Ok(plugin);
-        }
-        let (this, digest) = (Arc::clone(self), digest.to_owned());
-        in_background(move || this.load_stored(&digest)).await
-    }
-
-    /// As [`Plugins::loaded`], for threads that may block.
-    pub fn load_stored(&self, digest: &str) -> Result<Arc<Plugin>, DeployError> {
-        if let Some(plugin) = self.registry.get(digest) {
-            return Ok(plugin);
-        }
-        let path = self.component_path(digest);
-        let bytes = std::fs::read(&path).map_err(|source| DeployError::File { path, source })?;
-        let plugin = self.sandbox.load(&bytes)?;
-        if plugin.digest() != digest {
-            return Err(DeployError::Damaged(digest.to_owned()));
-        }
-        self.registry.insert(&plugin);
-        Ok(plugin)
-    }
-
-    async fn load(self: &Arc<Self>, bytes: Vec<u8>) -> Result<(Arc<Plugin>, Vec<u8>), DeployError> {
-        let this = Arc::clone(self);
-        in_background(move || Ok((this.sandbox.load(&bytes)?, bytes))).await
-    }
-
-    fn component_path(&self, digest: &str) -> PathBuf {
-        self.components.join(format!("{digest}.wasm"))
-    }
-
-    /// Deploys a component that came in through `origin`, named for people by `from` (a file's name). A refusal is remembered and told.
-    pub async fn deploy(self: &Arc<Self>, bytes: Vec<u8>, origin: Origin, from: &str) -> Result<Deployed, DeployError> {
-        let mut name = None;
-        let outcome = self.try_deploy(bytes, origin, &mut name).await;
-        match &outcome {
-            Ok(deployed) if !deployed.unchanged => self.tell_activated(&deployed.version),
-            Ok(_) => {}
-            Err(error) => self.remember(from, name, error),
-        }
-        outcome
-    }
-
-    async fn try_deploy(self: &Arc<Self>, bytes: Vec<u8>, origin: Origin, name: &mut Option<String>) -> Result<Deployed, DeployError> {
+    async fn steps(self: &Arc<Self>, submission: Submission, record: &mut Record) -> Result<Deployed, DeployError> {
+        let Submission { bytes, origin, activate, dry_run, .. } = submission;
         if bytes.len() > MAX_COMPONENT_BYTES {
             return Err(DeployError::TooLarge);
         }
-        let (plugin, bytes) = self.load(bytes).await?;
+        let bytes: Arc<[u8]> = bytes.into();
+        let known = known(self.store().plugin_version(&record.deployment.digest).await)?;
+        if let Some(known) = &known
+            && let Some(found) = self.nothing_to_do(known, activate).await?
+        {
+            record.deployment.name = Some(known.manifest.name.clone());
+            self.restore(known, &bytes).await?;
+            record.add(StepOutcome::Done, found);
+            record.end(DeploymentState::Unchanged, self.store().clock().now()).await?;
+            return Ok(Deployed { version: known.clone(), unchanged: true });
+        }
+        record.done(StepOutcome::Done, format!("{} bytes", bytes.len()), Step::Validated).await?;
+
+        let is_ours = origin == Origin::Builtin || known.as_ref().is_some_and(|known| known.origin == Origin::Builtin);
+        let (outcome, reason) = self.validate(&bytes, is_ours).await?;
+        record.done(outcome, reason, Step::Compiled).await?;
+
+        let plugin = self.compile(&bytes).await?;
         let manifest = plugin.manifest().clone();
-        *name = Some(manifest.name.clone());
-        let _alone = self.activating.lock().await;
-        let active = self.active_digest(&manifest.name).await?;
-        if active.as_deref() == Some(plugin.digest()) {
-            self.registry.insert(&plugin);
-            return Ok(Deployed { version: self.store.plugin_version(plugin.digest()).await?, unchanged: true });
-        }
-        self.check_rules(&plugin).await?;
-        self.keep_component(plugin.digest(), bytes).await?;
-        let size = u64::try_from(plugin.size()).unwrap_or(u64::MAX);
-        self.store.plugin_deploy(plugin.digest(), &manifest, plugin.capabilities(), size, origin).await?;
-        self.registry.insert(&plugin);
-        self.forget_unused().await?;
-        Ok(Deployed { version: self.store.plugin_version(plugin.digest()).await?, unchanged: false })
-    }
+        record.deployment.name = Some(manifest.name.clone());
+        record
+            .done(StepOutcome::Done, format!("{} {}, {}", manifest.name, manifest.version, self.sandbox.compiling()), Step::Tested)
+            .await?;
 
-    async fn active_digest(&self, name: &str) -> Result<Option<String>, DeployError> {
-        match self.store.plugin(name).await {
-            Ok(plugin) => Ok(Some(plugin.active_digest)),
-            Err(StoreError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
+        let tested = self.self_test(&plugin, &bytes).await?;
+        record.done(StepOutcome::Done, tested, Step::Ready).await?;
 
-    /// Makes an older version active again.
-    pub async fn activate(self: &Arc<Self>, name: &str, digest: &str) -> Result<store::Plugin, DeployError> {
-        let version = self.store.plugin_version(digest).await?;
-        if version.manifest.name != name {
-            return Err(StoreError::NotFound { noun: "plugin version", id: digest.to_owned() }.into());
+        // Alone from here, so that no rule and no other version comes between the check and the swap.
+        let alone = self.activating.lock().await;
+        let check = self.check_rules(&plugin).await?;
+        if activate && !check.refused.is_empty() {
+            return Err(DeployError::Rules(check.refused));
         }
-        let plugin = self.loaded(digest).await?;
-        let _alone = self.activating.lock().await;
-        self.check_rules(&plugin).await?;
-        let activated = self.store.plugin_activate(name, digest).await?;
-        self.registry.insert(&plugin);
-        self.forget_unused().await?;
-        self.tell_activated(&version);
-        Ok(activated)
-    }
-
-    /// Disables a plugin, or enables it again. Runs of a disabled plugin's rules fail rather than go on without them.
-    pub async fn set_disabled(&self, name: &str, disabled: bool) -> Result<store::Plugin, DeployError> {
-        let plugin = self.store.plugin_set_disabled(name, disabled).await?;
-        if disabled {
-            self.events.send(Event::PluginDisabled { name: name.to_owned() });
-        } else {
-            self.tell_activated(&self.store.plugin_version(&plugin.active_digest).await?);
-        }
-        (self.changed)();
-        Ok(plugin)
-    }
-
-    /// Removes a version that nothing uses.
-    pub async fn delete_version(&self, name: &str, digest: &str) -> Result<(), DeployError> {
-        let _alone = self.activating.lock().await;
-        if self.store.plugin_version(digest).await?.manifest.name != name {
-            return Err(StoreError::NotFound { noun: "plugin version", id: digest.to_owned() }.into());
-        }
-        self.store.plugin_version_delete(digest).await?;
-        self.forget_unused().await?;
-        let path = self.component_path(digest);
-        tokio::fs::remove_file(&path).await.map_err(|source| DeployError::File { path, source })
-    }
-
-    /// Asks the pinned version, or the active one, about a rule's configuration.
-    pub async fn configure(self: &Arc<Self>, name: &str, pinned: Option<&str>, config: &Value) -> Result<Plan, CheckError> {
-        let digest = match pinned {
-            Some(digest) => digest.to_owned(),
-            None => self.store.plugin(name).await.map_err(DeployError::from)?.active_digest,
+        let (outcome, reason) = match check.refused.as_slice() {
+            [] => (StepOutcome::Done, format!("takes the configuration of every rule that would run on it ({})", check.rules)),
+            refused => (StepOutcome::Warned, format!("cannot be activated yet: {}", told(refused))),
         };
-        let plugin = self.loaded(&digest).await?;
-        let (config, period) = (config.to_string(), self.reference_period());
-        let answer = in_background(move || Ok::<_, DeployError>(plugin.configure(&config, &period))).await?;
-        answer.map_err(|error| match error {
-            ConfigureError::Refused(refused) => CheckError::Refused(refused),
-            ConfigureError::Failed(failure) => CheckError::Failed(failure.to_string()),
+        let now = self.store().clock().now();
+        let new = NewVersion {
+            digest: plugin.digest(),
+            manifest: &manifest,
+            capabilities: plugin.capabilities(),
+            size: u64::try_from(plugin.size()).unwrap_or(u64::MAX),
+            origin,
+        };
+        record.add(outcome, reason);
+        let store = match &record.store {
+            Some(store) => store.clone(),
+            None => {
+                record.close(DeploymentState::Ready, now);
+                return Ok(Deployed { version: would_be(&new, now), unchanged: known.is_some() });
+            }
+        };
+        let (files, digest, content) = (self.files.clone(), plugin.digest().to_owned(), Arc::clone(&bytes));
+        in_background(move || files.keep(&digest, &content)).await?;
+        if activate {
+            record.step = Step::Active;
+            record.add(StepOutcome::Done, "new runs use it; runs under way end on the version that they began with".to_owned());
+        }
+        record.close(if activate { DeploymentState::Active } else { DeploymentState::Ready }, now);
+        store.plugin_deploy(new, activate, (!dry_run).then_some(&record.deployment)).await?;
+        let version = self.store().plugin_version(plugin.digest()).await?;
+        if activate {
+            self.registry.insert(&plugin);
+            self.forget_unused().await?;
+            self.tell_activated(&version);
+        }
+        drop(alone);
+        Ok(Deployed { version, unchanged: false })
+    }
+
+    /// Why there is nothing to do for a version that is known, if so.
+    async fn nothing_to_do(&self, known: &PluginVersion, activate: bool) -> Result<Option<String>, DeployError> {
+        let is_active = match self.store().plugin(&known.manifest.name).await {
+            Ok(plugin) => plugin.active_digest == known.digest,
+            Err(StoreError::NotFound { .. }) => false,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(match (is_active, activate) {
+            (true, _) => Some("unchanged: this content is the active version already".to_owned()),
+            (false, false) => Some("unchanged: this version is here already, and is not the active one".to_owned()),
+            (false, true) => None,
         })
     }
 
-    /// The latest refusals, newest first.
-    pub fn refusals(&self) -> Vec<Refused> {
-        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
+    /// A version that is known has its file again after this, and is at hand if it is in use.
+    async fn restore(self: &Arc<Self>, known: &PluginVersion, bytes: &Arc<[u8]>) -> Result<(), DeployError> {
+        let (files, digest, content) = (self.files.clone(), known.digest.clone(), Arc::clone(bytes));
+        in_background(move || files.keep(&digest, &content)).await
     }
 
-    /// Whether the store knows this content already, active or not.
-    pub async fn is_known(&self, bytes: &[u8]) -> bool {
-        self.store.plugin_version(&digest_of(bytes)).await.is_ok()
+    /// Parses every byte and looks at the signature.
+    async fn validate(self: &Arc<Self>, bytes: &Arc<[u8]>, is_ours: bool) -> Result<(StepOutcome, String), DeployError> {
+        let (policy, keys) = (self.store().signing_policy().await?, self.store().keys().await?);
+        let (this, content) = (Arc::clone(self), Arc::clone(bytes));
+        let verdict = in_background(move || {
+            this.sandbox.validate(&content)?;
+            Ok(signature::verdict(&content, &keys))
+        })
+        .await?;
+        if is_ours {
+            return Ok((StepOutcome::Done, "part of the program, which needs no signature".to_owned()));
+        }
+        match (policy, verdict.is_trusted()) {
+            (_, true) | (SigningPolicy::Off, _) => Ok((StepOutcome::Done, verdict.to_string())),
+            (SigningPolicy::Warn, false) => Ok((StepOutcome::Warned, verdict.to_string())),
+            (SigningPolicy::Require, false) => Err(DeployError::Signature(verdict)),
+        }
     }
 
-    pub fn store(&self) -> &Store {
-        &self.store
+    async fn compile(self: &Arc<Self>, bytes: &Arc<[u8]>) -> Result<Arc<Plugin>, DeployError> {
+        let (this, content) = (Arc::clone(self), Arc::clone(bytes));
+        in_background(move || {
+            let plugin = this.sandbox.load(&content)?;
+            schema_of(&plugin)?;
+            Ok(plugin)
+        })
+        .await
     }
 
-    /// Configurations are checked against the current month; a rule's answer may not depend on which month it is.
-    fn reference_period(&self) -> BillPeriod {
-        let micros = self.store.clock().now_millis().saturating_mul(1_000);
-        let period = Period::of_micros(micros).unwrap_or_else(|| Period::of(jiff::civil::date(2026, 1, 1)));
-        BillPeriod { period, currency: "USD".to_owned() }
-    }
-
-    async fn check_rules(&self, plugin: &Arc<Plugin>) -> Result<(), DeployError> {
-        let rules = self.rules_following(&plugin.manifest().name).await?;
-        let (plugin, period) = (Arc::clone(plugin), self.reference_period());
-        let refused = in_background(move || {
+    /// Asks about a configuration, to which any answer will do, and runs the golden cases that the component carries.
+    async fn self_test(&self, plugin: &Arc<Plugin>, bytes: &Arc<[u8]>) -> Result<String, DeployError> {
+        let (plugin, content, period) = (Arc::clone(plugin), Arc::clone(bytes), self.reference_period());
+        in_background(move || {
+            let quota = Quota { time: Some(SELF_TEST_WITHIN), ..Quota::default() };
+            let plugin = plugin.with(plugin.limits().clone(), Some(Arc::new(Meter::new(quota))));
             if let Err(ConfigureError::Failed(failure)) = plugin.configure("{}", &period) {
                 return Err(DeployError::SelfTest(failure.to_string()));
             }
-            Ok(rules.iter().filter_map(|rule| refused_rule(&plugin, rule, &period)).collect::<Vec<_>>())
+            let test = cases::self_test(&plugin, &content);
+            if test.passes() { Ok(test.to_string()) } else { Err(DeployError::Cases(test)) }
         })
-        .await?;
-        if refused.is_empty() { Ok(()) } else { Err(DeployError::Rules(refused)) }
+        .await
     }
 
-    /// The rules that run on whatever version of the plugin is active.
-    async fn rules_following(&self, name: &str) -> Result<Vec<Rule>, DeployError> {
-        let mut rules = Vec::new();
-        let mut page = PageRequest::largest();
-        loop {
-            let found = self.store.rules(&page).await?;
-            rules.extend(found.items.into_iter().filter(|rule| rule.plugin == name && rule.pinned_digest.is_none()));
-            match found.next {
-                Some(next) => page = PageRequest::new(Some(store::MAX_PAGE), Some(next)),
-                None => return Ok(rules),
-            }
-        }
+    /// The latest refusals, newest first.
+    pub async fn refusals(&self) -> Result<Vec<Refused>, StoreError> {
+        let filter = DeploymentFilter { state: Some(DeploymentState::Refused), ..DeploymentFilter::default() };
+        let found = self.store().deployments(&filter, &PageRequest::new(Some(SHOWN_REFUSALS), None)).await?;
+        let refused = found.items.into_iter().map(|deployment| Refused {
+            at: deployment.created_at,
+            reason: deployment.refusal().to_owned(),
+            origin: deployment.from,
+            name: deployment.name,
+        });
+        Ok(refused.collect())
     }
 
-    /// Written beside its place and renamed into it, so that a file with a digest's name is always whole.
-    async fn keep_component(&self, digest: &str, bytes: Vec<u8>) -> Result<(), DeployError> {
-        let path = self.component_path(digest);
-        let written = path.clone();
-        in_background(move || write_whole(&written, &bytes).map_err(|source| DeployError::File { path, source })).await
-    }
-
-    async fn forget_unused(&self) -> Result<(), DeployError> {
-        let used: BTreeSet<String> = self.store.plugin_digests_in_use().await?.into_iter().collect();
-        self.registry.keep(&used);
-        Ok(())
-    }
-
-    fn tell_activated(&self, version: &PluginVersion) {
-        let (name, number, digest) = (&version.manifest.name, &version.manifest.version, &version.digest);
-        tracing::info!(plugin = name, version = number, digest, "plugin activated");
-        self.events.send(Event::PluginActivated { name: name.clone(), version: number.clone(), digest: digest.clone() });
-        (self.changed)();
-    }
-
-    fn remember(&self, from: &str, name: Option<String>, error: &DeployError) {
-        let reason = error.to_string();
+    fn tell_refused(&self, deployment: &Deployment) {
+        let (from, reason) = (deployment.from.clone(), deployment.refusal().to_owned());
         tracing::warn!(from, reason, "plugin refused; the active version stays");
-        self.events.send(Event::PluginRefused { name: name.clone(), origin: from.to_owned(), reason: reason.clone() });
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        if refusals.len() == KEPT_REFUSALS {
-            refusals.pop_front();
-        }
-        refusals.push_back(Refused { at: self.store.clock().now(), origin: from.to_owned(), name, reason });
+        self.events.send(Event::PluginRefused { name: deployment.name.clone(), origin: from, reason });
     }
 }
 
-fn refused_rule(plugin: &Plugin, rule: &Rule, period: &BillPeriod) -> Option<RefusedRule> {
-    let (pointer, message) = match plugin.configure(&rule.config.to_string(), period) {
-        Ok(_) => return None,
-        Err(ConfigureError::Refused(ConfigError { pointer, message })) => (pointer, message),
-        Err(ConfigureError::Failed(failure)) => (String::new(), failure.to_string()),
-    };
-    Some(RefusedRule { rule_id: rule.id.clone(), title: rule.title.clone(), pointer, message })
+fn known(found: Result<PluginVersion, StoreError>) -> Result<Option<PluginVersion>, StoreError> {
+    match found {
+        Ok(version) => Ok(Some(version)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use io::Write;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    std::fs::File::open(folder)?.sync_all()
+/// The version that a dry run would have made.
+fn would_be(new: &NewVersion<'_>, now: Moment) -> PluginVersion {
+    PluginVersion {
+        digest: new.digest.to_owned(),
+        manifest: new.manifest.clone(),
+        capabilities: new.capabilities.to_vec(),
+        size: new.size,
+        origin: new.origin,
+        created_at: now,
+    }
 }
 
 /// SHA-256 of a component, in hex: its identity.
 pub fn digest_of(bytes: &[u8]) -> String {
     use sha2::Digest;
     super::hex(&sha2::Sha256::digest(bytes))
-}
-
-/// Runs what blocks on a thread of its own. A panic there is a fault of ours and goes on here.
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T, DeployError> + Send + 'static) -> Result<T, DeployError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(DeployError::SelfTest("the daemon is stopping".to_owned())),
-        },
-    }
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::builtin::{BUILTINS, Builtin};
-use super::deploy::{MAX_COMPONENT_BYTES, Plugins};
 use super::watch::{Dropped, FolderWatch, WatchError};
+use super::{MAX_COMPONENT_BYTES, Plugins};
 use crate::store::Origin;
 
 /// Watches `folder` and deploys each component that appears in it. Must be called within the runtime that deploys.

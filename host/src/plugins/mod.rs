@@ -2,17 +2,24 @@
 //!
 //! It knows nothing of charges or runs: it hands out `Arc`s of loaded components, and who holds one keeps it for as long as it runs.
 
+mod active;
 pub mod build;
 pub mod builtin;
 pub mod cases;
+mod check;
 mod deploy;
+mod files;
 mod folder;
 pub mod portrait;
 mod registry;
 pub mod scaffold;
+mod schema;
+pub mod signature;
 pub mod watch;
 
-pub use deploy::{CheckError, DeployError, Deployed, MAX_COMPONENT_BYTES, Plugins, Refused, RefusedRule, digest_of};
+pub use active::Plugins;
+pub use check::{CheckError, RefusedRule, VersionCheck};
+pub use deploy::{DeployError, Deployed, MAX_COMPONENT_BYTES, Outcome, Refused, Submission, digest_of};
 pub use folder::{deploy_builtins, watch_folder};
 
 /// Bytes as small hexadecimal digits.

@@ -86,6 +86,22 @@ impl Sandbox {
         Ok(Self { engines, options, cache, loaded: Mutex::default() })
     }
 
+    /// Parses every byte and compares what the component imports and exports with the contract; nothing is compiled.
+    pub fn validate(&self, component: &[u8]) -> Result<(), Refusal> {
+        validate::validate(component, &self.options.limits).map(|_| ())
+    }
+
+    /// Where components are compiled and what that may take, for people.
+    pub fn compiling(&self) -> String {
+        let Limits { compile_deadline, compile_bytes, .. } = &self.options.limits;
+        match self.options.compile {
+            Compile::Child(_) => {
+                format!("in a process of its own that may take {} s and {} MiB", compile_deadline.as_secs(), compile_bytes >> 20)
+            }
+            Compile::InProcess => "in this process, without a limit".to_owned(),
+        }
+    }
+
     /// Makes a component ready to run: parses every byte, compiles it or takes the compiled form from the cache, and asks what it is.
     pub fn load(&self, component: &[u8]) -> Result<Arc<Plugin>, Refusal> {
         let validated = validate::validate(component, &self.options.limits)?;

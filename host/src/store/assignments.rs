@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, Sqlite, Transaction};
 use utoipa::ToSchema;
 
+use super::audit::NOTHING;
 use super::values::json;
 use super::{Page, PageRequest, Result, Store, StoreError, expect_version};
 use crate::clock::Moment;
@@ -132,7 +133,7 @@ impl Store {
         }
         let position = fields.position.unwrap_or(i64::MAX).min(present + 1);
         sqlx::query("UPDATE assignments SET position = position + 1 WHERE position >= $1").bind(position).execute(&mut *tx).await?;
-        let assignment = sqlx::query_as(
+        let assignment: Assignment = sqlx::query_as(
             "INSERT INTO assignments (id, rule_id, tenant_id, position, from_period, to_period, version, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $7) RETURNING *",
         )
@@ -145,6 +146,7 @@ impl Store {
         .bind(self.clock.now())
         .fetch_one(&mut *tx)
         .await?;
+        self.audit(&mut tx, "create", "assignment", &assignment.id, NOTHING, Some(&assignment)).await?;
         tx.commit().await?;
         Ok(assignment)
     }
@@ -174,10 +176,10 @@ impl Store {
 
     pub async fn assignment_update(&self, id: &str, fields: &AssignmentFields, expected: Option<i64>) -> Result<Assignment> {
         let mut tx = self.begin().await?;
-        let current: Option<(i64, i64)> =
-            sqlx::query_as("SELECT version, position FROM assignments WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
-        let (version, old) = current.ok_or_else(|| StoreError::not_found("assignment", id))?;
-        expect_version("assignment", id, version, expected)?;
+        let found: Option<Assignment> = sqlx::query_as("SELECT * FROM assignments WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
+        let before = found.ok_or_else(|| StoreError::not_found("assignment", id))?;
+        let old = before.position;
+        expect_version("assignment", id, before.version, expected)?;
         fields.check(&mut tx).await?;
         let present: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM assignments").fetch_one(&mut *tx).await?;
         let new = fields.position.unwrap_or(old).min(present);
@@ -187,7 +189,7 @@ impl Store {
             .bind(id)
             .execute(&mut *tx)
             .await?;
-        let assignment = sqlx::query_as(
+        let assignment: Assignment = sqlx::query_as(
             "UPDATE assignments SET rule_id = $2, tenant_id = $3, position = $4, from_period = $5, to_period = $6, \
              version = version + 1, updated_at = $7 WHERE id = $1 RETURNING *",
         )
@@ -200,6 +202,7 @@ impl Store {
         .bind(self.clock.now())
         .fetch_one(&mut *tx)
         .await?;
+        self.audit(&mut tx, "update", "assignment", id, Some(&before), Some(&assignment)).await?;
         tx.commit().await?;
         Ok(assignment)
     }
@@ -225,6 +228,7 @@ impl Store {
             );
             ordered.push(assignment.bind(id).bind(place).bind(now).fetch_one(&mut *tx).await?);
         }
+        self.audit(&mut tx, "order", "assignment", "all", NOTHING, Some(&ids)).await?;
         tx.commit().await?;
         Ok(ordered)
     }
@@ -237,6 +241,7 @@ impl Store {
         expect_version("assignment", id, assignment.version, expected)?;
         sqlx::query("DELETE FROM assignments WHERE id = $1").bind(id).execute(&mut *tx).await?;
         close_gaps(&mut tx).await?;
+        self.audit(&mut tx, "delete", "assignment", id, Some(&assignment), NOTHING).await?;
         tx.commit().await?;
         Ok(assignment)
     }

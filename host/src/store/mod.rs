@@ -7,9 +7,12 @@
 //! SQLite only. Statements keep to what PostgreSQL understands as well, so that it can be added by its URL.
 
 mod assignments;
+mod audit;
+mod deployments;
 mod idempotency;
 mod inputs;
 mod integrations;
+mod keys;
 mod page;
 mod plugins;
 mod rules;
@@ -25,6 +28,7 @@ mod values;
 
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -33,11 +37,14 @@ use sqlx::{Sqlite, Transaction};
 use crate::clock::Clock;
 
 pub use assignments::{AssignedRule, Assignment, AssignmentFields, ChainLink};
+pub use audit::{AuditEntry, AuditFilter};
+pub use deployments::{Deployment, DeploymentFilter, DeploymentState, Step, StepOutcome, StepResult};
 pub use idempotency::{Reserved, StoredResponse};
 pub use inputs::{AccountOwner, Recorded, RunInputs, SourceInputs};
 pub use integrations::{Integration, IntegrationFields, IntegrationKind, IntegrationStatus};
+pub use keys::{SigningPolicy, TrustedKey};
 pub use page::{MAX_PAGE, Page, PageRequest};
-pub use plugins::{Origin, Plugin, PluginVersion};
+pub use plugins::{NewVersion, Origin, Plugin, PluginVersion};
 pub use rules::{Rule, RuleFields};
 pub use runs::{ChainEntry, FoundRun, NewRun, Run, RunFilter, RunResult, RunState};
 pub use snapshots::{CurrencyTotal, Holding, HoldingFilter, Import, Part, PeriodContent, Snapshot, SnapshotState, SubaccountContent};
@@ -57,6 +64,9 @@ pub const MAX_NAME: usize = 200;
 
 /// Bytes of a location, error text or description.
 pub const MAX_TEXT: usize = 4_096;
+
+/// Who changed what nobody asked for.
+const OURSELVES: &str = "rerate";
 
 /// What went wrong, in words for the caller. Only `Database` and `Corrupt` are not the caller's doing; their cause is for the log.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +105,8 @@ pub struct Store {
     /// One connection: writers queue here, in order, instead of failing on each other's locks.
     write: SqlitePool,
     clock: Clock,
+    /// Whom the log of changes names.
+    actor: Arc<str>,
 }
 
 impl Store {
@@ -129,13 +141,24 @@ impl Store {
         let write = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None).connect_with(options.clone()).await?;
         sqlx::migrate!("src/store/migrations").run(&write).await?;
         let read = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self { read, write, clock })
+        Ok(Self { read, write, clock, actor: OURSELVES.into() })
     }
 
     /// Waits for running statements and closes the files.
     pub async fn close(&self) {
         self.read.close().await;
         self.write.close().await;
+    }
+
+    /// The same store, on behalf of somebody: the log of changes names them.
+    #[must_use]
+    pub fn by(&self, actor: &str) -> Self {
+        Self { actor: actor.into(), ..self.clone() }
+    }
+
+    /// On whose behalf it works.
+    pub fn actor(&self) -> &str {
+        &self.actor
     }
 
     pub fn clock(&self) -> &Clock {

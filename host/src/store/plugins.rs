@@ -6,6 +6,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 use utoipa::ToSchema;
 
+use super::audit::NOTHING;
+use super::deployments::{self, Deployment};
 use super::values::{count, counted, json, to_json};
 use super::{Page, PageRequest, Result, Store, StoreError};
 use crate::clock::Moment;
@@ -59,6 +61,8 @@ impl FromRow<'_, SqliteRow> for PluginVersion {
 pub struct Plugin {
     pub name: String,
     pub active_digest: String,
+    /// The version that was active before, to roll back to.
+    pub previous_digest: Option<String>,
     /// Rules of a disabled plugin fail their runs; nothing is rated without them by accident.
     pub disabled: bool,
     pub version: i64,
@@ -66,37 +70,50 @@ pub struct Plugin {
     pub updated_at: Moment,
 }
 
+/// A version to store.
+#[derive(Clone, Copy, Debug)]
+pub struct NewVersion<'a> {
+    pub digest: &'a str,
+    pub manifest: &'a Manifest,
+    pub capabilities: &'a [Capability],
+    /// Bytes of the component.
+    pub size: u64,
+    pub origin: Origin,
+}
+
 impl Store {
-    /// Stores a version, if it is not there already, and makes it the active one of its name. A plugin that is disabled stays so.
-    pub async fn plugin_deploy(
-        &self,
-        digest: &str,
-        manifest: &Manifest,
-        capabilities: &[Capability],
-        size: u64,
-        origin: Origin,
-    ) -> Result<Plugin> {
-        let now = self.clock.now();
+    /// Stores a version, if it is not there already, makes it the active one of its name if `activate` says so, and writes the deployment
+    /// down as it is: all or nothing. A plugin that is disabled stays so.
+    pub async fn plugin_deploy(&self, new: NewVersion<'_>, activate: bool, deployment: Option<&Deployment>) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query(
+        let added = sqlx::query(
             "INSERT INTO plugin_versions (digest, name, version, title, summary, config_schema, capabilities, size, origin, created_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (digest) DO NOTHING",
         )
-        .bind(digest)
-        .bind(&manifest.name)
-        .bind(&manifest.version)
-        .bind(&manifest.title)
-        .bind(&manifest.summary)
-        .bind(&manifest.config_schema)
-        .bind(to_json(&capabilities)?)
-        .bind(counted(size)?)
-        .bind(origin)
-        .bind(now)
+        .bind(new.digest)
+        .bind(&new.manifest.name)
+        .bind(&new.manifest.version)
+        .bind(&new.manifest.title)
+        .bind(&new.manifest.summary)
+        .bind(&new.manifest.config_schema)
+        .bind(to_json(&new.capabilities)?)
+        .bind(counted(new.size)?)
+        .bind(new.origin)
+        .bind(self.clock.now())
         .execute(&mut *tx)
         .await?;
-        let plugin = activate(&mut tx, &manifest.name, digest, now).await?;
+        if added.rows_affected() > 0 {
+            let made = Made { name: &new.manifest.name, version: &new.manifest.version, origin: new.origin };
+            self.audit(&mut tx, "create", "plugin version", new.digest, NOTHING, Some(&made)).await?;
+        }
+        if activate {
+            self.activate(&mut tx, &new.manifest.name, new.digest).await?;
+        }
+        if let Some(deployment) = deployment {
+            deployments::save(&mut tx, deployment).await?;
+        }
         tx.commit().await?;
-        Ok(plugin)
+        Ok(())
     }
 
     /// Makes a stored version the active one of its name: rolling back.
@@ -111,21 +128,45 @@ impl Store {
             }
             Some(_) => {}
         }
-        let plugin = activate(&mut tx, name, digest, self.clock.now()).await?;
+        let plugin = self.activate(&mut tx, name, digest).await?;
         tx.commit().await?;
         Ok(plugin)
     }
 
+    /// The swap itself: one row.
+    async fn activate(&self, tx: &mut Transaction<'static, Sqlite>, name: &str, digest: &str) -> Result<Plugin> {
+        let before: Option<Plugin> = sqlx::query_as("SELECT * FROM plugins WHERE name = $1").bind(name).fetch_optional(&mut **tx).await?;
+        if let Some(before) = before.as_ref().filter(|before| before.active_digest == digest) {
+            return Ok(before.clone());
+        }
+        let plugin = sqlx::query_as(
+            "INSERT INTO plugins (name, active_digest, disabled, version, created_at, updated_at) VALUES ($1, $2, FALSE, 1, $3, $3) \
+             ON CONFLICT (name) DO UPDATE SET version = version + 1, previous_digest = active_digest, active_digest = $2, updated_at = $3 \
+             RETURNING *",
+        );
+        let plugin: Plugin = plugin.bind(name).bind(digest).bind(self.clock.now()).fetch_one(&mut **tx).await?;
+        self.audit(tx, "activate", "plugin", name, before.as_ref(), Some(&plugin)).await?;
+        Ok(plugin)
+    }
+
     pub async fn plugin_set_disabled(&self, name: &str, disabled: bool) -> Result<Plugin> {
-        let found = sqlx::query_as(
-            "UPDATE plugins SET version = version + (disabled <> $2), disabled = $2, updated_at = $3 WHERE name = $1 RETURNING *",
-        )
-        .bind(name)
-        .bind(disabled)
-        .bind(self.clock.now())
-        .fetch_optional(&self.write)
-        .await?;
-        found.ok_or_else(|| StoreError::not_found("plugin", name))
+        let mut tx = self.begin().await?;
+        let found: Option<Plugin> = sqlx::query_as("SELECT * FROM plugins WHERE name = $1").bind(name).fetch_optional(&mut *tx).await?;
+        let before = found.ok_or_else(|| StoreError::not_found("plugin", name))?;
+        if before.disabled == disabled {
+            return Ok(before);
+        }
+        let after: Plugin =
+            sqlx::query_as("UPDATE plugins SET version = version + 1, disabled = $2, updated_at = $3 WHERE name = $1 RETURNING *")
+                .bind(name)
+                .bind(disabled)
+                .bind(self.clock.now())
+                .fetch_one(&mut *tx)
+                .await?;
+        let action = if disabled { "disable" } else { "enable" };
+        self.audit(&mut tx, action, "plugin", name, Some(&before), Some(&after)).await?;
+        tx.commit().await?;
+        Ok(after)
     }
 
     pub async fn plugin(&self, name: &str) -> Result<Plugin> {
@@ -163,7 +204,13 @@ impl Store {
         Ok(digests.fetch_all(&self.read).await?)
     }
 
-    /// Removes a version that is neither active nor pinned by a rule.
+    /// Every digest that the store knows.
+    pub async fn plugin_digests(&self) -> Result<Vec<String>> {
+        Ok(sqlx::query_scalar("SELECT digest FROM plugin_versions ORDER BY 1").fetch_all(&self.read).await?)
+    }
+
+    /// Removes a version that nothing refers to: it is not active, no rule is pinned to it, and no run that is kept was rated by it, since
+    /// such a run could not be explained or computed again without it.
     pub async fn plugin_version_delete(&self, digest: &str) -> Result<()> {
         let mut tx = self.begin().await?;
         let active: Option<String> =
@@ -176,19 +223,33 @@ impl Store {
         if let Some(title) = pinned {
             return Err(StoreError::Conflict(format!("the rule {title} is pinned to the version {digest}")));
         }
-        let gone = sqlx::query("DELETE FROM plugin_versions WHERE digest = $1").bind(digest).execute(&mut *tx).await?;
-        if gone.rows_affected() == 0 {
-            return Err(StoreError::not_found("plugin version", digest));
+        let rated: Option<(String, String, String, bool)> = sqlx::query_as(
+            "SELECT r.id, t.name, r.period, EXISTS (SELECT 1 FROM published p WHERE p.run_id = r.id) AS shown \
+             FROM runs r JOIN tenants t ON t.id = r.tenant_id WHERE r.chain LIKE '%\"' || $1 || '\"%' ORDER BY shown DESC, r.id DESC LIMIT 1",
+        )
+        .bind(digest)
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some((run, tenant, period, published)) = rated {
+            let which = if published { "the published run" } else { "the run" };
+            return Err(StoreError::Conflict(format!("{which} {run} of {tenant} in {period} was rated by the version {digest}")));
         }
+        let found: Option<PluginVersion> =
+            sqlx::query_as("SELECT * FROM plugin_versions WHERE digest = $1").bind(digest).fetch_optional(&mut *tx).await?;
+        let version = found.ok_or_else(|| StoreError::not_found("plugin version", digest))?;
+        sqlx::query("UPDATE plugins SET previous_digest = NULL WHERE previous_digest = $1").bind(digest).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM plugin_versions WHERE digest = $1").bind(digest).execute(&mut *tx).await?;
+        let made = Made { name: &version.manifest.name, version: &version.manifest.version, origin: version.origin };
+        self.audit(&mut tx, "delete", "plugin version", digest, Some(&made), NOTHING).await?;
         tx.commit().await?;
         Ok(())
     }
 }
 
-async fn activate(tx: &mut Transaction<'static, Sqlite>, name: &str, digest: &str, now: Moment) -> Result<Plugin> {
-    let plugin = sqlx::query_as(
-        "INSERT INTO plugins (name, active_digest, disabled, version, created_at, updated_at) VALUES ($1, $2, FALSE, 1, $3, $3) \
-         ON CONFLICT (name) DO UPDATE SET version = version + (active_digest <> $2), active_digest = $2, updated_at = $3 RETURNING *",
-    );
-    Ok(plugin.bind(name).bind(digest).bind(now).fetch_one(&mut **tx).await?)
+/// A version as the log of changes tells it: its schema and descriptions are in the component.
+#[derive(Serialize)]
+struct Made<'a> {
+    name: &'a str,
+    version: &'a str,
+    origin: Origin,
 }

@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 use utoipa::ToSchema;
 
+use super::audit::NOTHING;
 use super::values::{json, to_json};
 use super::{Page, PageRequest, Result, Store, StoreError, checked_name, expect_version, unique};
 use crate::clock::Moment;
@@ -87,7 +88,7 @@ impl Store {
         let (title, title_key, config) = fields.checked()?;
         let mut tx = self.begin().await?;
         fields.check_plugin(&mut tx).await?;
-        let rule = sqlx::query_as(
+        let rule: Rule = sqlx::query_as(
             "INSERT INTO rules (id, title, title_key, plugin, pinned_digest, config, version, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $7) RETURNING *",
         )
@@ -101,6 +102,7 @@ impl Store {
         .fetch_one(&mut *tx)
         .await
         .map_err(|error| unique(error, |_| fields.taken()))?;
+        self.audit(&mut tx, "create", "rule", &rule.id, NOTHING, Some(&rule)).await?;
         tx.commit().await?;
         Ok(rule)
     }
@@ -122,10 +124,11 @@ impl Store {
     pub async fn rule_update(&self, id: &str, fields: &RuleFields, expected: Option<i64>) -> Result<Rule> {
         let (title, title_key, config) = fields.checked()?;
         let mut tx = self.begin().await?;
-        let current: Option<i64> = sqlx::query_scalar("SELECT version FROM rules WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
-        expect_version("rule", id, current.ok_or_else(|| StoreError::not_found("rule", id))?, expected)?;
+        let found: Option<Rule> = sqlx::query_as("SELECT * FROM rules WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
+        let before = found.ok_or_else(|| StoreError::not_found("rule", id))?;
+        expect_version("rule", id, before.version, expected)?;
         fields.check_plugin(&mut tx).await?;
-        let rule = sqlx::query_as(
+        let rule: Rule = sqlx::query_as(
             "UPDATE rules SET title = $2, title_key = $3, plugin = $4, pinned_digest = $5, config = $6, version = version + 1, \
              updated_at = $7 WHERE id = $1 RETURNING *",
         )
@@ -139,6 +142,7 @@ impl Store {
         .fetch_one(&mut *tx)
         .await
         .map_err(|error| unique(error, |_| fields.taken()))?;
+        self.audit(&mut tx, "update", "rule", id, Some(&before), Some(&rule)).await?;
         tx.commit().await?;
         Ok(rule)
     }
@@ -146,16 +150,16 @@ impl Store {
     /// Removes a rule that no assignment uses.
     pub async fn rule_delete(&self, id: &str, expected: Option<i64>) -> Result<()> {
         let mut tx = self.begin().await?;
-        let found: Option<(i64, String)> =
-            sqlx::query_as("SELECT version, title FROM rules WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
-        let (current, title) = found.ok_or_else(|| StoreError::not_found("rule", id))?;
-        expect_version("rule", id, current, expected)?;
+        let found: Option<Rule> = sqlx::query_as("SELECT * FROM rules WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
+        let before = found.ok_or_else(|| StoreError::not_found("rule", id))?;
+        expect_version("rule", id, before.version, expected)?;
         let used: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM assignments WHERE rule_id = $1").bind(id).fetch_one(&mut *tx).await?;
         if used > 0 {
             let used = if used == 1 { "an assignment".to_owned() } else { format!("{used} assignments") };
-            return Err(StoreError::Conflict(format!("the rule {title} is in use by {used}: delete that first")));
+            return Err(StoreError::Conflict(format!("the rule {} is in use by {used}: delete that first", before.title)));
         }
         sqlx::query("DELETE FROM rules WHERE id = $1").bind(id).execute(&mut *tx).await?;
+        self.audit(&mut tx, "delete", "rule", id, Some(&before), NOTHING).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -73,7 +73,9 @@ async fn deploy(store: &Store, name: &str, version: &str) -> String {
     let text = |text: &str| text.to_owned();
     let manifest = Manifest { name: text(name), version: text(version), title: text(name), summary: text(""), config_schema: text("{}") };
     let digest = format!("{name}-{version}");
-    store.plugin_deploy(&digest, &manifest, &[Capability::Adjust], 30_000, Origin::Upload).await.unwrap();
+    let new =
+        NewVersion { digest: &digest, manifest: &manifest, capabilities: &[Capability::Adjust], size: 30_000, origin: Origin::Upload };
+    store.plugin_deploy(new, true, None).await.unwrap();
     digest
 }
 

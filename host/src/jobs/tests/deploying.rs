@@ -38,7 +38,7 @@ async fn a_run_under_way_at_a_deploy_finishes_on_the_old_version_and_the_new_one
     world.jobs.poke(Change::Assignments);
     let begun = async || world.all_runs().await.into_iter().find(|run| !before.contains(&run.id));
     until("the month is being rated", async || begun().await.is_some_and(|run| run.state == RunState::Running)).await;
-    world.plugins.activate("fixture", &new).await.unwrap();
+    world.plugins.activate("fixture", &new, "test").await.unwrap();
     assert_eq!(begun().await.unwrap().state, RunState::Running, "it ended before the deploy: this machine is too fast for the test");
 
     until("the old version's run is published", async || begun().await.is_some_and(|run| run.state == RunState::Done)).await;
@@ -81,7 +81,7 @@ async fn a_bad_component_is_refused_with_a_reason_and_the_old_version_goes_on() 
     let refused = world.plugins.deploy(b"PK not wasm".to_vec(), Origin::Folder, "zip.wasm").await.unwrap_err();
     assert!(matches!(refused, DeployError::Refused(_)), "{refused}");
     assert_eq!(world.store.plugin("fixture").await.unwrap().active_digest, first.version.digest);
-    let told = world.plugins.refusals();
+    let told = world.plugins.refusals().await.unwrap();
     assert_eq!(told.len(), 2);
     assert_eq!((told[0].origin.as_str(), &told[0].reason), ("zip.wasm", &refused.to_string()));
 }
@@ -109,7 +109,7 @@ async fn rolling_back_publishes_the_earlier_result_again_without_rating() {
     world.deploy(&zeroing(2)).await;
     assert_eq!(world.charged(&acme).await, "0");
     let runs = world.run_ids().await;
-    world.plugins.activate("fixture", &first.version.digest).await.unwrap();
+    world.plugins.activate("fixture", &first.version.digest, "test").await.unwrap();
     world.idle().await;
     assert_eq!(world.published(&acme).await[0].id, good[0].id);
     assert_eq!(world.run_ids().await, runs);
@@ -124,12 +124,12 @@ async fn a_disabled_plugin_fails_its_runs_and_the_last_good_result_stays() {
     world.deploy(&keeping(1)).await;
     world.assign(&world.rule("Rule").await, None).await;
     let good = world.published(&acme).await;
-    world.plugins.set_disabled("fixture", true).await.unwrap();
+    world.plugins.set_disabled("fixture", true, "test").await.unwrap();
     world.idle().await;
     assert_eq!(world.published(&acme).await, good);
     let last = world.all_runs().await.pop().unwrap();
     assert!(last.failure.as_deref().is_some_and(|reason| reason.contains("fixture is disabled")), "{last:?}");
-    world.plugins.set_disabled("fixture", false).await.unwrap();
+    world.plugins.set_disabled("fixture", false, "test").await.unwrap();
     world.idle().await;
     assert_eq!(world.published(&acme).await[0].id, good[0].id);
 }
@@ -139,8 +139,8 @@ async fn an_unused_version_is_deleted_and_one_in_use_is_not() {
     let world = World::new().await;
     let first = world.deploy(&keeping(1)).await.version.digest;
     let second = world.deploy(&keeping(2)).await.version.digest;
-    assert!(world.plugins.delete_version("fixture", &second).await.is_err());
-    world.plugins.delete_version("fixture", &first).await.unwrap();
+    assert!(world.plugins.delete_version("fixture", &second, "test").await.is_err());
+    world.plugins.delete_version("fixture", &first, "test").await.unwrap();
     let left: Vec<String> = world.store.plugin_versions("fixture").await.unwrap().into_iter().map(|v| v.digest).collect();
     assert_eq!(left, [second]);
     assert!(!world.data.components().join(format!("{first}.wasm")).exists());
@@ -155,9 +155,9 @@ async fn a_component_dropped_into_the_folder_is_deployed_and_a_bad_one_is_not() 
     until("the component is deployed", async || active().await.is_some()).await;
     let first = active().await;
     std::fs::write(world.data.plugins().join("rule.wasm"), b"\0asm and nonsense").unwrap();
-    until("the bad file is refused", async || world.plugins.refusals().len() == 1).await;
+    until("the bad file is refused", async || world.plugins.refusals().await.unwrap().len() == 1).await;
     assert_eq!(active().await, first);
-    assert_eq!(world.plugins.refusals()[0].origin, "rule.wasm");
+    assert_eq!(world.plugins.refusals().await.unwrap()[0].origin, "rule.wasm");
     std::fs::write(world.data.plugins().join("other.wasm"), keeping(2)).unwrap();
     until("the next component is deployed", async || active().await != first).await;
     let files = std::fs::read_dir(world.data.plugins()).unwrap().count();
@@ -173,7 +173,7 @@ async fn a_restart_leaves_a_rolled_back_plugin_rolled_back() {
     std::fs::write(world.data.plugins().join("rule.wasm"), keeping(2)).unwrap();
     until("the new version is active", async || world.store.plugin("fixture").await.unwrap().active_digest != first).await;
     tokio::task::spawn_blocking(move || drop(watch)).await.unwrap();
-    world.plugins.activate("fixture", &first).await.unwrap();
+    world.plugins.activate("fixture", &first, "test").await.unwrap();
     let world = world.restart().await;
     let watch = watch_folder(&world.plugins, &world.data.plugins()).unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;

@@ -1,0 +1,49 @@
+//! `/v1/audit`: who changed what.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::AppState;
+use super::errors::{ApiResult, Problems};
+use super::extract::{Path, Query, page};
+use crate::store::{AuditEntry, AuditFilter, Page};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(audit_list)).routes(routes!(audit_get))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct AuditQuery {
+    /// Changes of one kind of thing: `rule`, `plugin`, ...
+    noun: Option<String>,
+    /// Changes of one thing: its id or name.
+    subject: Option<String>,
+    /// Changes by one token, by its name.
+    actor: Option<String>,
+    /// Items of a page, 1 to 1000; 100 if absent.
+    #[param(minimum = 1, maximum = 1000, example = 100)]
+    limit: Option<u32>,
+    /// `next` of the page before.
+    after: Option<String>,
+}
+
+/// Lists changes, the latest first: who, what, before and after.
+#[utoipa::path(get, path = "/v1/audit", tag = "audit", params(AuditQuery), responses((status = 200, body = Page<AuditEntry>), Problems))]
+async fn audit_list(State(state): State<AppState>, Query(query): Query<AuditQuery>) -> ApiResult<Json<Page<AuditEntry>>> {
+    let page = page(query.limit, query.after)?;
+    let filter = AuditFilter { noun: query.noun, subject: query.subject, actor: query.actor };
+    Ok(Json(state.store.audit_entries(&filter, &page).await?))
+}
+
+/// Shows a change.
+#[utoipa::path(get, path = "/v1/audit/{id}", tag = "audit", params(("id" = String, Path)),
+    responses((status = 200, body = AuditEntry), Problems))]
+async fn audit_get(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<AuditEntry>> {
+    Ok(Json(state.store.audit_entry(&id).await?))
+}

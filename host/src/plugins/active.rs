@@ -1,0 +1,189 @@
+//! The versions in use: loading them, and the changes that need no new bytes. Activating, rolling back and disabling are one swap of a
+//! pointer in the store; who holds the component from before keeps it for as long as it runs.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::check::told;
+use super::deploy::DeployError;
+use super::files::Files;
+use super::registry::Registry;
+use super::signature::{self, Verdict};
+use crate::events::{Event, Events};
+use crate::sandbox::{Plugin, Sandbox};
+use crate::store::{self, Origin, PluginVersion, SigningPolicy, Store, StoreError};
+
+/// The plugins of one daemon.
+pub struct Plugins {
+    pub(super) sandbox: Sandbox,
+    store: Store,
+    pub(super) registry: Registry,
+    pub(super) files: Files,
+    pub(super) events: Events,
+    /// Called after every change of what is active.
+    changed: Box<dyn Fn() + Send + Sync>,
+    /// One activation at a time; compiling happens outside.
+    pub(super) activating: tokio::sync::Mutex<()>,
+}
+
+impl Plugins {
+    /// Keeps components in `folder`, clears up after a process that stopped in the middle of a deployment, and loads those in use.
+    pub async fn open(
+        folder: &Path,
+        sandbox: Sandbox,
+        store: Store,
+        events: Events,
+        changed: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Arc<Self>, DeployError> {
+        let files = Files::open(folder)?;
+        let interrupted = store.deployments_interrupt().await?;
+        let strays = files.remove_strays(&store.plugin_digests().await?.into_iter().collect())?;
+        if interrupted > 0 || strays > 0 {
+            tracing::warn!(interrupted, strays, "deployments were interrupted when the daemon stopped; what they left is removed");
+        }
+        let (registry, activating) = (Registry::default(), tokio::sync::Mutex::new(()));
+        let plugins = Arc::new(Self { sandbox, store, registry, files, events, changed: Box::new(changed), activating });
+        for digest in plugins.store.plugin_digests_in_use().await? {
+            if let Err(error) = plugins.loaded(&digest).await {
+                tracing::error!(digest, error = %error, "a component in use cannot be loaded; its rules will fail");
+            }
+        }
+        Ok(plugins)
+    }
+
+    /// The component of a digest, from memory or from its file.
+    pub async fn loaded(self: &Arc<Self>, digest: &str) -> Result<Arc<Plugin>, DeployError> {
+        if let Some(plugin) = self.registry.get(digest) {
+            return Ok(plugin);
+        }
+        let (this, digest) = (Arc::clone(self), digest.to_owned());
+        in_background(move || this.load_stored(&digest)).await
+    }
+
+    /// As [`Plugins::loaded`], for threads that may block.
+    pub fn load_stored(&self, digest: &str) -> Result<Arc<Plugin>, DeployError> {
+        if let Some(plugin) = self.registry.get(digest) {
+            return Ok(plugin);
+        }
+        let plugin = self.sandbox.load(&self.files.read(digest)?)?;
+        if plugin.digest() != digest {
+            return Err(DeployError::Damaged(digest.to_owned()));
+        }
+        self.registry.insert(&plugin);
+        Ok(plugin)
+    }
+
+    /// Makes a stored version the active one, on behalf of `by`. Refused when a rule would stop working or the policy wants a signature
+    /// that is not there.
+    pub async fn activate(self: &Arc<Self>, name: &str, digest: &str, by: &str) -> Result<store::Plugin, DeployError> {
+        let version = self.version_of(name, digest).await?;
+        let plugin = self.loaded(digest).await?;
+        if version.origin != Origin::Builtin && self.store.signing_policy().await? == SigningPolicy::Require {
+            let (files, keys, digest) = (self.files.clone(), self.store.keys().await?, digest.to_owned());
+            let verdict = in_background(move || Ok(signature::verdict(&files.read(&digest)?, &keys))).await?;
+            if !verdict.is_trusted() {
+                return Err(DeployError::Signature(verdict));
+            }
+        }
+        let _alone = self.activating.lock().await;
+        let check = self.check_rules(&plugin).await?;
+        if !check.refused.is_empty() {
+            return Err(DeployError::Rules(check.refused));
+        }
+        let activated = self.store.by(by).plugin_activate(name, digest).await?;
+        self.registry.insert(&plugin);
+        self.forget_unused().await?;
+        self.tell_activated(&version);
+        Ok(activated)
+    }
+
+    /// Makes the version active again that was active before the present one.
+    pub async fn roll_back(self: &Arc<Self>, name: &str, by: &str) -> Result<store::Plugin, DeployError> {
+        let plugin = self.store.plugin(name).await?;
+        let Some(previous) = plugin.previous_digest else {
+            let text = format!("there is no version of {name} to roll back to: none was active before the present one, or it was deleted");
+            return Err(StoreError::Conflict(text).into());
+        };
+        self.activate(name, &previous, by).await
+    }
+
+    /// Disables a plugin, or enables it again. Runs of a disabled plugin's rules fail rather than go on without them.
+    pub async fn set_disabled(&self, name: &str, disabled: bool, by: &str) -> Result<store::Plugin, DeployError> {
+        let plugin = self.store.by(by).plugin_set_disabled(name, disabled).await?;
+        if disabled {
+            self.events.send(Event::PluginDisabled { name: name.to_owned() });
+        } else {
+            self.tell_activated(&self.store.plugin_version(&plugin.active_digest).await?);
+        }
+        (self.changed)();
+        Ok(plugin)
+    }
+
+    /// Removes a version that nothing refers to.
+    pub async fn delete_version(&self, name: &str, digest: &str, by: &str) -> Result<(), DeployError> {
+        let _alone = self.activating.lock().await;
+        self.version_of(name, digest).await?;
+        self.store.by(by).plugin_version_delete(digest).await?;
+        self.forget_unused().await?;
+        self.files.remove(digest)
+    }
+
+    /// A stored version, if it is one of this plugin.
+    pub(super) async fn version_of(&self, name: &str, digest: &str) -> Result<PluginVersion, StoreError> {
+        let version = self.store.plugin_version(digest).await?;
+        if version.manifest.name == name {
+            Ok(version)
+        } else {
+            Err(StoreError::NotFound { noun: "plugin version", id: digest.to_owned() })
+        }
+    }
+
+    /// Whether the store knows this content already, active or not.
+    pub async fn is_known(&self, bytes: &[u8]) -> bool {
+        self.store.plugin_version(&super::digest_of(bytes)).await.is_ok()
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(super) async fn forget_unused(&self) -> Result<(), DeployError> {
+        let used: BTreeSet<String> = self.store.plugin_digests_in_use().await?.into_iter().collect();
+        self.registry.keep(&used);
+        Ok(())
+    }
+
+    pub(super) fn tell_activated(&self, version: &PluginVersion) {
+        let (name, number, digest) = (&version.manifest.name, &version.manifest.version, &version.digest);
+        tracing::info!(plugin = name, version = number, digest, "plugin activated");
+        self.events.send(Event::PluginActivated { name: name.clone(), version: number.clone(), digest: digest.clone() });
+        (self.changed)();
+    }
+}
+
+/// What people are told of a refusal, by its kind.
+pub(super) fn refusal_text(error: &DeployError) -> String {
+    match error {
+        DeployError::Rules(refused) => told(refused),
+        error => error.to_string(),
+    }
+}
+
+/// A signature that is not good enough for activating, in words.
+pub(super) fn signature_text(verdict: &Verdict) -> String {
+    format!("the signing policy wants the signature of a trusted key, and the component is {verdict}")
+}
+
+/// Runs what blocks on a thread of its own. A panic there is a fault of ours and goes on here.
+pub(super) async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DeployError> + Send + 'static,
+) -> Result<T, DeployError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(DeployError::Stopping),
+        },
+    }
+}
