@@ -216,3 +216,6 @@ impl Formula {
 }
 
 rerate_rule::export!(adjust Formula);
+
+#[cfg(test)]
+mod tests;
