@@ -1,7 +1,10 @@
 //! Native tests of rules: a table of charges, rated as the daemon would.
 //!
 //! [`Table`] is small and plain on purpose: it decides once per combination and applies closed forms with the SDK's exact arithmetic,
-//! row by row. It is for tests; the daemon has its own kernels.
+//! row by row. It is for tests; the daemon has its own kernels. [`golden`] runs a project's folder of golden cases over it.
+
+mod files;
+pub mod golden;
 
 use std::collections::BTreeMap;
 
@@ -101,9 +104,15 @@ impl Table {
     /// # Errors
     /// When the rule refuses its configuration or fails.
     pub fn rate_in<R: Adjust>(&self, config: &str, period: &Period) -> Result<Vec<Rated>, Failure> {
+        Ok(self.rate_rows::<R>(config, period)?.into_iter().map(|(rated, _)| rated).collect())
+    }
+
+    /// As [`Table::rate_in`], and whether each charge carries the rule's mark: one that it only looked at does not.
+    fn rate_rows<R: Adjust>(&self, config: &str, period: &Period) -> Result<Vec<(Rated, bool)>, Failure> {
         let refused = |error: ConfigError| Failure::invalid(error.to_string());
         let plan = configure::<R>(config, period).map_err(refused)?;
         let totals = self.totals::<R>(config, period).map_err(refused)?;
+        golden::enter("open");
         let mut rater = Rater::<R>::open(config, period, &totals)?;
         let selected: Vec<usize> = (0..self.rows.len()).filter(|row| self.selects(*row, &plan.applies_to)).collect();
 
@@ -117,25 +126,24 @@ impl Table {
             });
             slots[*row] = u32::try_from(slot).unwrap_or(u32::MAX);
         }
+        golden::enter("decide");
         let decisions = if selected.is_empty() { Vec::new() } else { rater.decide(dictionaries(plan.dimensions.len(), &combinations))? };
 
-        let mut rated: Vec<Rated> = (0..self.rows.len())
-            .map(|row| Rated {
-                customer_cost: self.cost(row),
-                treatment: Treatment::Keep,
-                reason: String::new(),
-                relabelled: BTreeMap::new(),
-            })
-            .collect();
+        golden::enter("apply");
+        let untouched =
+            |row| Rated { customer_cost: self.cost(row), treatment: Treatment::Keep, reason: String::new(), relabelled: BTreeMap::new() };
+        let mut rated: Vec<(Rated, bool)> = (0..self.rows.len()).map(|row| (untouched(row), false)).collect();
         for row in selected {
             let decision = &decisions[slots[row] as usize];
             let reads: Vec<Option<Money>> = plan.reads.iter().map(|column| self.money(row, column)).collect();
-            let (customer_cost, missing) = outcome(&rater, decision, slots[row], &reads, rated[row].customer_cost)?;
+            let (customer_cost, missing) = outcome(&rater, decision, slots[row], &reads, rated[row].0.customer_cost)?;
             let treatment = if missing == Some(IfMissing::Hold) { Treatment::Hold } else { decision.treatment };
             let flag = if missing.is_some() { ": the amount is missing" } else { "" };
             let customer_cost = if treatment == Treatment::Drop { Money::ZERO } else { customer_cost };
             let relabel = decision.relabel.iter().map(|(column, value)| (plan.writes[usize::from(*column)].clone(), value.clone()));
-            rated[row] = Rated { customer_cost, treatment, reason: format!("{}{flag}", decision.reason), relabelled: relabel.collect() };
+            let kept = decision.amount == PlacedAmount::Keep && decision.treatment == Treatment::Keep && decision.relabel.is_empty();
+            let relabelled = relabel.collect();
+            rated[row] = (Rated { customer_cost, treatment, reason: format!("{}{flag}", decision.reason), relabelled }, !kept);
         }
         Ok(rated)
     }
