@@ -5,6 +5,7 @@
 pub mod bill;
 pub mod client;
 pub mod demo;
+pub mod key;
 pub mod output;
 pub mod plugin;
 pub mod rate;
@@ -43,7 +44,10 @@ enum Command {
     /// Work with bills: generate one
     #[command(arg_required_else_help = true)]
     Bill(bill::Args),
-    /// Work with plugins: build one
+    /// Work with the keys that sign components, and with a daemon's trust in them
+    #[command(arg_required_else_help = true)]
+    Key(key::Args),
+    /// Work with plugins: start, build and try one; bring it into a daemon, activate and roll back
     #[command(arg_required_else_help = true)]
     Plugin(plugin::Args),
     /// Run the daemon
@@ -110,6 +114,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Bill(args) => bill::run(args),
+        Command::Key(args) => key::run(args),
         Command::Plugin(args) => plugin::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Rate(args) => rate::run(args),

@@ -1,9 +1,13 @@
 //! `rerate plugin ...`: the author's kit, one file a command.
 
 mod build;
+mod deployments;
 mod inspect;
 mod new;
 mod portrait;
+mod push;
+mod sign;
+mod versions;
 
 use clap::Subcommand;
 
@@ -17,21 +21,57 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a version the active one: the rules that follow the plugin run on it from then on
+    #[command(after_help = versions::ACTIVATE)]
+    Activate(versions::VersionArgs),
     /// Compile a rule's project to a component, and try whether the sandbox takes it
     #[command(after_help = build::EXAMPLES)]
     Build(build::Args),
+    /// Ask a version which rules' configurations it would refuse, before it is activated
+    #[command(after_help = versions::CHECK)]
+    Check(versions::VersionArgs),
+    /// List what became of the components that came in, with reasons
+    #[command(after_help = deployments::EXAMPLES)]
+    Deployments(deployments::Args),
+    /// Disable a plugin: runs with a rule on it fail rather than go on without it
+    #[command(after_help = versions::DISABLE)]
+    Disable(versions::NameArgs),
+    /// Enable a disabled plugin again
+    #[command(after_help = versions::DISABLE)]
+    Enable(versions::NameArgs),
     /// Tell what a component is: its digest, what it may do, its configuration, what travels in it
     #[command(after_help = inspect::EXAMPLES)]
     Inspect(inspect::Args),
+    /// List plugins and the versions that run, or the versions of one
+    #[command(after_help = versions::LIST)]
+    List(versions::ListArgs),
     /// Start a rule's project: it builds as it is, and has tests and golden cases
     #[command(after_help = new::EXAMPLES)]
     New(new::Args),
+    /// Bring a component into a running daemon, step by step
+    #[command(after_help = push::EXAMPLES)]
+    Push(push::Args),
+    /// Make the version active again that was active before the present one
+    #[command(after_help = versions::ROLLBACK)]
+    Rollback(versions::NameArgs),
+    /// Sign a component with a private key
+    #[command(after_help = sign::EXAMPLES)]
+    Sign(sign::Args),
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
     match args.command {
+        Command::Activate(args) => versions::activate(&args),
         Command::Build(args) => build::run(&args),
+        Command::Check(args) => versions::check(&args),
+        Command::Deployments(args) => deployments::run(&args),
+        Command::Disable(args) => versions::disable(&args),
+        Command::Enable(args) => versions::enable(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::List(args) => versions::list(&args),
         Command::New(args) => new::run(&args),
+        Command::Push(args) => push::run(&args),
+        Command::Rollback(args) => versions::rollback(&args),
+        Command::Sign(args) => sign::run(&args),
     }
 }

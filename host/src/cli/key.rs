@@ -1,0 +1,189 @@
+//! `rerate key ...`: keys that sign components, and which of them a daemon trusts.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use super::client::{Client, ServerArgs, encode};
+use super::{Failure, output};
+use crate::clock::Clock;
+use crate::plugins::signature::{self, PrivateKey};
+
+const NEW: &str = "\
+Example:
+  rerate key new --out release.key
+
+The file is the private key: whoever has it signs in your name. The public key is printed; a daemon trusts it by `rerate key trust`.";
+
+const TRUST: &str = "\
+Examples:
+  rerate key trust ed25519:d75a98...511a --name \"Release team\"
+  rerate key trust release.pub --name \"Release team\"            a file that holds the public key";
+
+const POLICY: &str = "\
+Examples:
+  rerate key policy               what the policy is
+  rerate key policy require       refuse components that no trusted key has signed
+
+off: signatures are shown, nothing more; warn: a deployment without one has a warning; require: it is refused. The built-in rules are part
+of the program and need none. What is active stays active.";
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a key that signs
+    #[command(after_help = NEW)]
+    New(NewArgs),
+    /// Have a daemon trust a public key
+    #[command(after_help = TRUST)]
+    Trust(TrustArgs),
+    /// List the keys that a daemon trusts or trusted
+    List(ListArgs),
+    /// End a daemon's trust in a key
+    Revoke(RevokeArgs),
+    /// Show or choose what a daemon does with a component that no trusted key has signed
+    #[command(after_help = POLICY)]
+    Policy(PolicyArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct NewArgs {
+    /// Where to write the private key; a file that is there is left alone
+    #[arg(long, value_name = "FILE", default_value = "rerate-signing.key")]
+    out: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct TrustArgs {
+    /// The public key, or a file with it
+    #[arg(value_name = "PUBLIC-KEY")]
+    key: String,
+    /// Whose it is
+    #[arg(long)]
+    name: String,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    /// Print JSON, for programs
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct RevokeArgs {
+    /// The key's id, as signatures and `rerate key list` show it
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct PolicyArgs {
+    /// The policy from now on [default: show it]
+    policy: Option<Policy>,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Policy {
+    Off,
+    Warn,
+    Require,
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    match args.command {
+        Command::New(args) => new(&args),
+        Command::Trust(args) => trust(&args),
+        Command::List(args) => list(&args),
+        Command::Revoke(args) => revoke(&args),
+        Command::Policy(args) => policy(&args),
+    }
+}
+
+fn new(args: &NewArgs) -> Result<(), Failure> {
+    let (key, text) = PrivateKey::new(&Clock::system())?;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600); // nobody else may read it at any moment
+    let refused = |error: std::io::Error| {
+        let failure = Failure::input(format!("{}: {error}", args.out.display()));
+        if error.kind() == std::io::ErrorKind::AlreadyExists { failure.next("--out with a name that is free") } else { failure }
+    };
+    let mut file = options.open(&args.out).map_err(refused)?;
+    writeln!(file, "{text}").and_then(|()| file.sync_all()).map_err(refused)?;
+    output::print(&format!("private key  {}", args.out.display()));
+    output::print(&format!("key id       {}", key.id()));
+    output::print(&format!("public key   {}", key.public()));
+    Ok(())
+}
+
+fn trust(args: &TrustArgs) -> Result<(), Failure> {
+    let text = if args.key.starts_with("ed25519:") {
+        args.key.clone()
+    } else {
+        std::fs::read_to_string(&args.key)
+            .map_err(|error| Failure::input(format!("{}: neither a public key nor a file with one: {error}", args.key)))?
+    };
+    // A private key in the wrong place must not leave this machine.
+    let (_, public) = signature::public_key(&text).map_err(Failure::input)?;
+    let key = Client::new(&args.server)?.post("/v1/keys", &json!({ "name": args.name, "public_key": public }))?;
+    output::print(&format!("{} of {} is trusted", text_of(&key, "id"), text_of(&key, "name")));
+    Ok(())
+}
+
+fn list(args: &ListArgs) -> Result<(), Failure> {
+    let keys = Client::new(&args.server)?.get("/v1/keys")?;
+    if args.json {
+        output::print_json(&keys)?;
+        return Ok(());
+    }
+    let rows = keys["items"].as_array().into_iter().flatten().map(|key| {
+        let state = key["revoked_at"].as_str().map_or_else(|| "trusted".to_owned(), |at| format!("revoked {at}"));
+        vec![text_of(key, "id").to_owned(), text_of(key, "name").to_owned(), text_of(key, "created_at").to_owned(), state]
+    });
+    output::print(&output::table(&["key", "name", "since", "state"], rows));
+    Ok(())
+}
+
+fn revoke(args: &RevokeArgs) -> Result<(), Failure> {
+    let key = Client::new(&args.server)?.delete(&format!("/v1/keys/{}", encode(&args.id)))?;
+    output::print(&format!("{} of {} is revoked", text_of(&key, "id"), text_of(&key, "name")));
+    Ok(())
+}
+
+fn policy(args: &PolicyArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.server)?;
+    let answer = match args.policy {
+        None => client.get("/v1/signing-policy")?,
+        Some(policy) => {
+            let name = match policy {
+                Policy::Off => "off",
+                Policy::Warn => "warn",
+                Policy::Require => "require",
+            };
+            client.put("/v1/signing-policy", &json!({ "policy": name }))?
+        }
+    };
+    output::print(text_of(&answer, "policy"));
+    Ok(())
+}
+
+fn text_of<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_default()
+}
