@@ -42,6 +42,14 @@ fn assign(server: &Server, tenant: Option<&str>, title: &str, plugin: &str, conf
     rule
 }
 
+/// A bill, a tenant of it, and a rule of this plugin on the tenant's chain, rated once.
+pub(crate) fn rated_by(server: &Server, dir: &Path, plugin: &str, config: &Value) {
+    let tenant = with_tenant(server, dir, "Northwind", "222222222222");
+    server.charged(&[NORTHWIND]);
+    assign(server, Some(&tenant), "Ours", plugin, config);
+    server.wait("/v1/reports/margin", |report| of_tenant(report, "Northwind")["by_rule"][0]["title"] == "Ours");
+}
+
 fn of_tenant<'a>(report: &'a Value, name: &str) -> &'a Value {
     let tenants = report["tenants"].as_array().unwrap();
     tenants.iter().find(|t| t["tenant"] == name).unwrap_or_else(|| panic!("no {name} in {report:#}"))

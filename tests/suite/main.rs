@@ -6,6 +6,7 @@ mod bucket;
 mod cases;
 mod crash;
 mod daemon;
+mod deploy;
 mod examples;
 mod generate;
 mod input;

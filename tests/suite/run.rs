@@ -24,9 +24,14 @@ impl Ran {
 }
 
 pub(crate) fn rerate(arguments: &[&str]) -> Ran {
+    rerate_with(arguments, &[])
+}
+
+pub(crate) fn rerate_with(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
     let output = Command::new(env!("CARGO_BIN_EXE_rerate"))
         .args(arguments)
         .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .envs(environment.iter().copied())
         .current_dir(root())
         .output()
         .unwrap();

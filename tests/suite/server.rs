@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::run::{Ran, rerate_with};
+
 /// How long anything may take that a test waits for; these machines are shared.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -38,6 +40,11 @@ impl Server {
         let token = std::fs::read_to_string(PathBuf::from(after("token in"))).unwrap().trim().to_owned();
         let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into();
         Self { process, address, token, agent }
+    }
+
+    /// A command of the command line against this daemon.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> Ran {
+        rerate_with(arguments, &[("RERATE_SERVER", &self.address), ("RERATE_TOKEN", &self.token)])
     }
 
     /// As a power cut: no chance to tidy up.
@@ -78,6 +85,21 @@ impl Server {
     pub(crate) fn delete(&self, path: &str) {
         let answer = self.agent.delete(self.url(path)).header("Authorization", self.bearer()).call().unwrap();
         assert_eq!(answer.status(), 204, "DELETE {path}");
+    }
+
+    /// The problem that a deletion meets.
+    pub(crate) fn refused_delete(&self, path: &str) -> Value {
+        let mut answer = self.agent.delete(self.url(path)).header("Authorization", self.bearer()).call().unwrap();
+        assert!(answer.status().as_u16() >= 400, "DELETE {path} is done");
+        answer.body_mut().read_json().unwrap()
+    }
+
+    /// A deployment that nobody waits for.
+    pub(crate) fn start_deploy(&self, component: &[u8]) -> Value {
+        let request = self.agent.post(self.url("/v1/plugins?wait=false")).header("Authorization", self.bearer());
+        let mut answer = request.header("Content-Type", "application/wasm").send(component).unwrap();
+        assert_eq!(answer.status().as_u16(), 202);
+        answer.body_mut().read_json().unwrap()
     }
 
     /// Status and problem, or the plugin that is now active.
