@@ -39,19 +39,21 @@ fn out_of_range() -> String {
     "an amount left the range of 20 digits before and 18 after the decimal point".to_owned()
 }
 
-/// Runs the rule in a fresh instance. On an error the working batch is half changed and must be thrown away.
-pub fn adjust(
-    rule: &ChainRule,
-    rule_index: usize,
-    plan: &Plan,
-    period: &BillPeriod,
-    totals: &[Total],
-    batch_rows: Option<NonZero<usize>>,
-    working: &mut Working,
-) -> Result<Effect, String> {
+/// What a rule decides on the charges that it sees, before anything is changed.
+pub struct Decided {
+    /// Rows, ascending.
+    pub selection: Vec<u32>,
+    pub combined: Combinations,
+    /// One a combination.
+    pub decisions: Vec<Decision>,
+    rater: Rater,
+}
+
+/// Asks the rule in a fresh instance; none where it sees no charge.
+pub fn decide(rule: &ChainRule, plan: &Plan, period: &BillPeriod, totals: &[Total], working: &Working) -> Result<Option<Decided>, String> {
     let selection = working.select(&plan.applies_to);
     if selection.is_empty() {
-        return Ok(Effect::default());
+        return Ok(None);
     }
     let columns: Vec<_> = plan.dimensions.iter().map(|name| working.text(name)).collect();
     let combined = combinations(&columns, &selection);
@@ -62,7 +64,21 @@ pub fn adjust(
         return Err(format!("it answered {} decisions for {} combinations", decisions.len(), combined.first.len()));
     }
     decisions.iter().try_for_each(|decision| check_decision(decision, plan))?;
+    Ok(Some(Decided { selection, combined, decisions, rater }))
+}
 
+/// Runs the rule in a fresh instance. On an error the working batch is half changed and must be thrown away.
+pub fn adjust(
+    rule: &ChainRule,
+    rule_index: usize,
+    plan: &Plan,
+    period: &BillPeriod,
+    totals: &[Total],
+    batch_rows: Option<NonZero<usize>>,
+    working: &mut Working,
+) -> Result<Effect, String> {
+    let Some(decided) = decide(rule, plan, period, totals, working)? else { return Ok(Effect::default()) };
+    let Decided { selection, combined, decisions, mut rater } = decided;
     let custom = custom_amounts(&mut rater, plan, batch_rows, working, &selection, &combined, &decisions)?;
     relabel(plan, working, &selection, &combined, &decisions);
     let changed = Changes { plan, decisions: &decisions, custom };

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::case::Case;
 use super::difference::{Differences, differences};
 use super::folder::unbundle;
 use super::run::{Arrangement, run};
-use crate::sandbox::{Plugin, sections};
+use crate::sandbox::{Meter, Plugin, Usage, sections};
 
 /// Seeds of the orders that are tried: fixed, so that a failure is there again tomorrow.
 const SEEDS: [u64; 2] = [1, 2];
@@ -30,6 +31,12 @@ pub enum Problem {
         size: usize,
         differences: Differences,
     },
+    /// It used more than its `limits.toml` allows.
+    OverLimit {
+        what: &'static str,
+        used: u64,
+        limit: u64,
+    },
     /// The case could not be rated at all.
     Rating(String),
 }
@@ -49,6 +56,7 @@ impl fmt::Display for Problem {
                     "the outcome depends on how the charges are grouped (row groups of {size}, each with its own instance):\n{differences}"
                 )
             }
+            Self::OverLimit { what, used, limit } => write!(f, "{what}: {used} used, limits.toml allows {limit}"),
             Self::Rating(reason) => f.write_str(reason),
         }
     }
@@ -62,6 +70,9 @@ pub struct Report {
     pub text: Option<String>,
     /// None: the case passes.
     pub problems: Vec<Problem>,
+    /// What one run used.
+    pub usage: Usage,
+    pub elapsed: Duration,
 }
 
 impl Report {
@@ -75,6 +86,11 @@ pub fn check(plugin: &Arc<Plugin>, case: &Case) -> Report {
     let rows = case.batch.rows;
     let plain = Arrangement::plain(rows);
     let mut report = compare(plugin, case);
+    let limit = case.limits.millis.map(|millis| (millis, Duration::from_millis(millis)));
+    if let Some((limit, _)) = limit.filter(|(_, limit)| report.elapsed > *limit) {
+        let used = u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX);
+        report.problems.push(Problem::OverLimit { what: "milliseconds", used, limit });
+    }
     let Some(text) = report.text.clone() else { return report };
     let again = |arrangement: &Arrangement| match run(plugin, case, arrangement) {
         Ok(outcome) => differences(&text, &outcome.to_text()),
@@ -95,18 +111,31 @@ pub fn check(plugin: &Arc<Plugin>, case: &Case) -> Report {
     report
 }
 
-/// Runs a case once and compares with what is expected.
+/// Runs a case once and compares with what is expected, and with the limits that do not depend on the machine.
 fn compare(plugin: &Arc<Plugin>, case: &Case) -> Report {
-    let name = case.name().to_owned();
-    let text = match run(plugin, case, &Arrangement::plain(case.batch.rows)) {
-        Ok(outcome) => outcome.to_text(),
-        Err(error) => return Report { case: name, text: None, problems: vec![Problem::Rating(error.to_string())] },
+    let meter = Arc::new(Meter::default());
+    let metered = plugin.with(plugin.limits().clone(), Some(Arc::clone(&meter)));
+    let started = Instant::now();
+    let outcome = run(&metered, case, &Arrangement::plain(case.batch.rows));
+    let elapsed = started.elapsed();
+    let (text, mut problems) = match outcome.map(|outcome| outcome.to_text()) {
+        Err(error) => (None, vec![Problem::Rating(error.to_string())]),
+        Ok(text) => {
+            let problem = match &case.files.expected {
+                None => Some(Problem::NothingExpected),
+                Some(expected) => differences(expected, &text).map(Problem::Mismatch),
+            };
+            (Some(text), problem.into_iter().collect())
+        }
     };
-    let problem = match &case.files.expected {
-        None => Some(Problem::NothingExpected),
-        Some(expected) => differences(expected, &text).map(Problem::Mismatch),
-    };
-    Report { case: name, text: Some(text), problems: problem.into_iter().collect() }
+    let usage = meter.usage();
+    let memory_mib = usage.memory_bytes.div_ceil(1 << 20);
+    for (what, used, limit) in [("fuel", usage.fuel, case.limits.fuel), ("MiB of memory", memory_mib, case.limits.memory_mib)] {
+        if let Some(limit) = limit.filter(|limit| used > *limit) {
+            problems.push(Problem::OverLimit { what, used, limit });
+        }
+    }
+    Report { case: case.name().to_owned(), text, problems, usage, elapsed }
 }
 
 /// Halves, thirds, and single rows where that is not many instances.

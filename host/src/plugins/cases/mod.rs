@@ -10,10 +10,12 @@
 //! - [`outcome`]: what a rule did, and the text of `expected.csv`
 //! - [`run`]: one case, once, in some arrangement of its rows
 //! - [`check`]: a case's verdict
+//! - [`coverage`]: what all cases of a rule reached
 //! - [`difference`]: where two outcomes differ, for people
 
 mod case;
 mod check;
+mod coverage;
 mod csv_text;
 mod difference;
 mod folder;
@@ -25,6 +27,7 @@ mod tests;
 
 pub use case::{Case, CaseError};
 pub use check::{FailedCase, Problem, Report, SelfTest, check, self_test};
+pub use coverage::Coverage;
 pub use difference::{Difference, Differences, differences};
 pub use folder::{CaseFiles, bundle, read_folder, unbundle};
 pub use outcome::{Outcome, RatedCharge};

@@ -33,6 +33,19 @@ fn an_adjusting_rule_is_held_against_what_is_expected_in_many_arrangements() {
 }
 
 #[test]
+fn a_case_says_what_it_may_use() {
+    let limited = |limits: &str| {
+        let files = CaseFiles { limits: Some(limits.to_owned()), ..case(BILL, MARKUP, Some(MARKED_UP)).files };
+        check(&rule("markup"), &Case::parse(files, "cases/a").unwrap())
+    };
+    let report = limited("fuel = 10_000_000\nmemory_mib = 64\nmillis = 60_000\n");
+    assert!(report.passes() && report.usage.fuel > 100 && report.usage.call("decide").unwrap().calls == 1, "{report:?}");
+    let (used, problems) = (report.usage.fuel, limited("fuel = 100\nmemory_mib = 0\n").problems);
+    assert_eq!(problems[0], Problem::OverLimit { what: "fuel", used, limit: 100 });
+    assert!(problems[1].to_string().ends_with("limits.toml allows 0"), "{problems:?}");
+}
+
+#[test]
 fn a_refused_configuration_is_an_outcome() {
     let report = check(&rule("markup"), &case(BILL, r#"{"percent":"-101"}"#, None));
     let text = report.text.unwrap();
