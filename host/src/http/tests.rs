@@ -17,6 +17,7 @@ use crate::sandbox::{Limits, Sandbox, SandboxOptions};
 use crate::store::{PeriodContent, Store, SubaccountContent};
 
 mod access;
+mod deployments;
 mod document;
 mod nouns;
 mod requests;

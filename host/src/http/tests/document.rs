@@ -58,7 +58,9 @@ async fn every_reference_in_the_document_leads_somewhere() {
 async fn request_bodies_have_an_example_that_the_service_takes() {
     let document = serde_json::to_value(super::document()).unwrap();
     let schemas = &document["components"]["schemas"];
-    for body in ["TenantBody", "IntegrationBody", "RuleBody", "AssignmentBody", "HolderBody", "BatchBody", "OrderBody"] {
+    for body in
+        ["TenantBody", "IntegrationBody", "RuleBody", "AssignmentBody", "HolderBody", "BatchBody", "OrderBody", "KeyBody", "PolicyBody"]
+    {
         assert!(schemas[body]["example"].is_object(), "{body}: {}", schemas[body]);
     }
     let app = TestApp::new().await;
