@@ -4,6 +4,7 @@
 
 mod bucket;
 mod cases;
+mod compare;
 mod crash;
 mod daemon;
 mod deploy;

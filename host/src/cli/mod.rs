@@ -5,9 +5,11 @@
 pub mod bill;
 pub mod client;
 pub mod demo;
+mod difference;
 pub mod key;
 pub mod output;
 pub mod plugin;
+pub mod preview;
 pub mod rate;
 pub mod run;
 pub mod serve;
@@ -50,6 +52,9 @@ enum Command {
     /// Work with plugins: start, build and try one; bring it into a daemon, activate and roll back
     #[command(arg_required_else_help = true)]
     Plugin(plugin::Args),
+    /// See what a change would do to published months before it is made
+    #[command(after_help = preview::EXAMPLES)]
+    Preview(preview::Args),
     /// Run the daemon
     Serve(serve::Args),
     /// Rate bills by a chain of rules, without a daemon
@@ -118,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Plugin(args) => plugin::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Rate(args) => rate::run(args),
+        Command::Preview(args) => preview::run(args),
         Command::Run(args) => run::run(args),
     };
     match done {

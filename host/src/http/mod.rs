@@ -16,6 +16,7 @@ mod keys;
 mod lines;
 mod openapi;
 mod plugins;
+mod previews;
 mod reply;
 mod reports;
 mod router;

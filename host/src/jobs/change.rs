@@ -17,4 +17,8 @@ pub enum Change {
     Refresh {
         integration_id: String,
     },
+    /// A preview waits, or one was deleted and need not be computed any more.
+    Previews {
+        deleted: Option<String>,
+    },
 }

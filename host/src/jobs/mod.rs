@@ -1,10 +1,11 @@
 //! The daemon's work: bills in, months rated again when anything changes, results published.
 //!
-//! Two tasks share the machine: one imports, one keeps what is published equal to what should be. Both take their input from the store
+//! Three tasks share the machine: one imports, one keeps what is published equal to what should be, one computes previews. All take their input from the store
 //! alone, so they may be stopped anywhere; a poke only says "look now". `ingest` and `rate` are the blocking work itself, without store
 //! and async, and are what the command line calls too.
 
 pub mod address;
+mod background;
 mod bucket;
 pub mod change;
 pub mod compare;
@@ -15,6 +16,7 @@ mod importing;
 pub mod ingest;
 mod litter;
 mod plan;
+pub mod preview;
 pub mod rate;
 pub mod replay;
 #[cfg(test)]
@@ -83,6 +85,9 @@ struct Inner {
     import_wake: Notify,
     imports: Mutex<Imports>,
     rating: Mutex<Option<engine::Rating>>,
+    replayer: replay::Replayer,
+    background: Mutex<Option<background::Working>>,
+    background_wake: Notify,
     known_history: engine::KnownHistory,
     stop: watch::Sender<bool>,
     /// The wake that the last look which found nothing to do had seen.
@@ -107,6 +112,8 @@ impl Jobs {
     ) -> Result<Arc<Self>, JobsError> {
         litter::remove(&store, &data).await?;
         store.runs_requeue().await?;
+        store.previews_requeue().await?;
+        let replayer = replay::Replayer::new(store.clone(), Arc::clone(&plugins), Arc::clone(&data));
         let inner = Arc::new(Inner {
             store,
             plugins,
@@ -117,18 +124,33 @@ impl Jobs {
             import_wake: Notify::new(),
             imports: Mutex::default(),
             rating: Mutex::default(),
+            replayer,
+            background: Mutex::default(),
+            background_wake: Notify::new(),
             known_history: engine::KnownHistory::default(),
             stop: watch::channel(false).0,
             settled: watch::channel(0).0,
         });
         importing::mark_all(&inner).await;
         inner.wake.now(); // nobody may take the daemon for idle before the first look
-        let tasks = vec![tokio::spawn(importing::run(Arc::clone(&inner))), tokio::spawn(engine::run(Arc::clone(&inner)))];
+        inner.background_wake.notify_one();
+        let tasks = vec![
+            tokio::spawn(importing::run(Arc::clone(&inner))),
+            tokio::spawn(engine::run(Arc::clone(&inner))),
+            tokio::spawn(background::run(Arc::clone(&inner))),
+        ];
         Ok(Arc::new(Self { inner, tasks: Mutex::new(tasks) }))
     }
 
     /// Says that something has changed. Returns at once.
     pub fn poke(&self, change: Change) {
+        if let Change::Previews { deleted } = &change {
+            if let Some(id) = deleted {
+                background::cancel(&self.inner, Some(id));
+            }
+            self.inner.background_wake.notify_one();
+            return;
+        }
         let mut imports = lock(&self.inner.imports);
         match change {
             Change::Refresh { integration_id } => drop(imports.due.insert(integration_id)),
@@ -153,12 +175,13 @@ impl Jobs {
         }
     }
 
-    /// Ends both tasks. A rating under way is given up; the next start does it again.
+    /// Ends the tasks. A rating under way is given up; the next start does it again.
     pub async fn stop(&self) {
         let _ = self.inner.stop.send(true);
         if let Some(rating) = lock(&self.inner.rating).as_ref() {
             rating.progress.cancel();
         }
+        background::cancel(&self.inner, None);
         if let Some(progress) = &lock(&self.inner.imports).progress {
             progress.cancel();
         }

@@ -262,13 +262,13 @@ struct Known<'a> {
 }
 
 /// What each rule charged, by the published runs.
-struct History<'a> {
+pub(super) struct History<'a> {
     /// By tenant and currency, in the order of periods.
     runs: BTreeMap<(&'a str, &'a str), BTreeMap<Period, &'a Run>>,
 }
 
 impl<'a> History<'a> {
-    fn of(published: &'a [Run]) -> Self {
+    pub(super) fn of(published: &'a [Run]) -> Self {
         let mut runs: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
         for run in published.iter().filter(|run| run.state == RunState::Done) {
             runs.entry((run.tenant_id.as_str(), run.currency.as_str())).or_default().insert(run.period, run);
@@ -277,7 +277,7 @@ impl<'a> History<'a> {
     }
 
     /// The sums of the rule's lines before the key's period, oldest first. A line that a later rule dropped was never charged.
-    fn of_rule(&self, key: &Key, rule_id: &str) -> Vec<Earlier> {
+    pub(super) fn of_rule(&self, key: &Key, rule_id: &str) -> Vec<Earlier> {
         let Some(runs) = self.runs.get(&(key.tenant.as_str(), key.currency.as_str())) else { return Vec::new() };
         let before = runs.range(..key.period).filter_map(|(period, run)| {
             if !run.chain.iter().any(|entry| entry.rule_id == rule_id) {

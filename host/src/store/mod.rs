@@ -15,6 +15,7 @@ mod integrations;
 mod keys;
 mod page;
 mod plugins;
+mod previews;
 mod rules;
 mod runs;
 mod snapshots;
@@ -45,6 +46,7 @@ pub use integrations::{Integration, IntegrationFields, IntegrationKind, Integrat
 pub use keys::{SigningPolicy, TrustedKey};
 pub use page::{MAX_PAGE, Page, PageRequest};
 pub use plugins::{NewVersion, Origin, Plugin, PluginVersion};
+pub use previews::{Preview, PreviewState};
 pub use rules::{Rule, RuleFields};
 pub use runs::{ChainEntry, FoundRun, NewRun, Run, RunFilter, RunResult, RunState};
 pub use snapshots::{CurrencyTotal, Holding, HoldingFilter, Import, Part, PeriodContent, Snapshot, SnapshotState, SubaccountContent};

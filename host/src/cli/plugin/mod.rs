@@ -2,10 +2,12 @@
 
 mod build;
 mod deployments;
+mod diff;
 mod inspect;
 mod new;
 mod portrait;
 mod push;
+mod replay;
 mod sign;
 mod versions;
 
@@ -33,6 +35,9 @@ enum Command {
     /// List what became of the components that came in, with reasons
     #[command(after_help = deployments::EXAMPLES)]
     Deployments(deployments::Args),
+    /// Compare two versions of a rule over a bill, or over what a daemon has published
+    #[command(after_help = diff::EXAMPLES)]
+    Diff(diff::Args),
     /// Disable a plugin: runs with a rule on it fail rather than go on without it
     #[command(after_help = versions::DISABLE)]
     Disable(versions::NameArgs),
@@ -51,6 +56,9 @@ enum Command {
     /// Bring a component into a running daemon, step by step
     #[command(after_help = push::EXAMPLES)]
     Push(push::Args),
+    /// Compute a daemon's run again, as it was or under another version
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(replay::Args),
     /// Make the version active again that was active before the present one
     #[command(after_help = versions::ROLLBACK)]
     Rollback(versions::NameArgs),
@@ -65,12 +73,14 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Build(args) => build::run(&args),
         Command::Check(args) => versions::check(&args),
         Command::Deployments(args) => deployments::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Disable(args) => versions::disable(&args),
         Command::Enable(args) => versions::enable(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::List(args) => versions::list(&args),
         Command::New(args) => new::run(&args),
         Command::Push(args) => push::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Rollback(args) => versions::rollback(&args),
         Command::Sign(args) => sign::run(&args),
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 pub use recording::ReplayError;
-pub(super) use recording::{Again, Recording, rate_again};
+pub(super) use recording::{Again, Recording, rate_again, rule_of};
 pub use verify::{Bytes, FirstDifference, Verdict, What};
 
 use super::DataDir;

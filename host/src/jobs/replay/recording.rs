@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::domain::columns::TextColumn;
 use crate::domain::progress::Progress;
 use crate::domain::rule::Earlier;
+use crate::jobs::address::Parts;
 use crate::jobs::rate::{PeriodRequest, RateError, RunRequest, SnapshotInput, rate_period};
 use crate::jobs::work::part_paths;
 use crate::lake::{self, LakeError, SnapshotReader};
@@ -91,6 +92,10 @@ impl Recording {
     pub(in crate::jobs) fn charges(&self, lake: &Path) -> Result<SnapshotReader, ReplayError> {
         let parts: Vec<PathBuf> = self.snapshots.iter().flat_map(|snapshot| part_paths(lake, snapshot)).collect();
         Ok(SnapshotReader::open(&parts)?)
+    }
+
+    pub(in crate::jobs) fn parts(&self) -> Parts {
+        Parts::of(self.snapshots.iter().map(AsRef::as_ref))
     }
 
     /// The run's chain, as it ran.

@@ -2,6 +2,7 @@
 
 mod deploying;
 mod imports;
+mod previews;
 mod replays;
 mod rerating;
 mod restarts;

@@ -5,14 +5,16 @@ ALTER TABLE runs ADD COLUMN overlay_sha256 TEXT;
 
 -- What a change would do to published months. `request` and `result` are JSON; the result's size is bounded by whoever computes it.
 CREATE TABLE previews (
-    id          TEXT NOT NULL PRIMARY KEY,
-    state       TEXT NOT NULL,
-    request     TEXT NOT NULL,
-    result      TEXT,
-    failure     TEXT,
-    created_at  BIGINT NOT NULL,
-    started_at  BIGINT,
-    finished_at BIGINT
+    id             TEXT NOT NULL PRIMARY KEY,
+    state          TEXT NOT NULL,
+    progress_done  BIGINT NOT NULL,
+    progress_total BIGINT NOT NULL,
+    request        TEXT NOT NULL,
+    result         TEXT,
+    failure        TEXT,
+    created_at     BIGINT NOT NULL,
+    started_at     BIGINT,
+    finished_at    BIGINT
 );
 CREATE INDEX previews_by_state ON previews (state, id);
 

@@ -1,0 +1,170 @@
+//! `rerate preview`: what a change would do to published months, computed by the daemon before it is made.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::client::{Client, ServerArgs, encode};
+use super::{Failure, difference, output};
+use crate::domain::period::Period;
+use crate::jobs::preview::{PreviewRequest, PreviewResult, RuleChange, VersionChange};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  rerate preview --plugin my-markup.wasm --period 2026-09           a version that is not active yet
+  rerate preview --rule rul_01m8 --config new.json --tenant Acme    a rule under another configuration
+  rerate preview --chain chain.toml --period 2026-08 --period 2026-09
+  rerate preview --plugin my-markup.wasm --json | jq '.totals[] | {currency, before, after, delta}'
+
+chain.toml, every rule of the chain in its order:
+  [[rule]]
+  title = \"Public prices\"
+  plugin = \"public-price\"      # its active version, or digest = \"...\"
+  rule_id = \"rul_01m8\"         # optional: the rule that it stands for
+  config = { credits = \"keep\" }
+
+Nothing is published and no bill changes. Exit code 1 when the change makes a tenant's month fail.";
+
+/// How often the daemon is asked whether it is done.
+const ASKED_EVERY: Duration = Duration::from_millis(200);
+
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+pub struct Args {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// A version of a plugin for the rules that follow it: a component's file, or the digest of a stored one
+    #[arg(long, value_name = "FILE|DIGEST", conflicts_with_all = ["rule", "chain"])]
+    plugin: Option<String>,
+    /// A rule, by its id, that is to change
+    #[arg(long, value_name = "ID", conflicts_with = "chain", requires = "config")]
+    rule: Option<String>,
+    /// Its other configuration, a JSON file
+    #[arg(long, value_name = "FILE", requires = "rule")]
+    config: Option<PathBuf>,
+    /// Another chain for every tenant
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["plugin", "rule"])]
+    chain: Option<PathBuf>,
+    #[command(flatten)]
+    over: Over,
+    /// Lines shown
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
+    /// Print the result as JSON, with exact amounts
+    #[arg(long)]
+    json: bool,
+}
+
+/// Over which published months.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Over {
+    /// A period, may be given several times [default: all]
+    #[arg(long = "period", value_name = "YYYY-MM")]
+    pub(super) periods: Vec<Period>,
+    /// A tenant by its name or id, may be given several times [default: all]
+    #[arg(long = "tenant", value_name = "NAME|ID")]
+    tenants: Vec<String>,
+}
+
+impl Over {
+    pub(super) fn request(&self, client: &Client) -> Result<PreviewRequest, Failure> {
+        let mut tenants = Vec::new();
+        if !self.tenants.is_empty() {
+            let known = client.list("/v1/tenants")?;
+            for wanted in &self.tenants {
+                let found = known.iter().find(|tenant| tenant["id"] == **wanted || tenant["name"] == **wanted);
+                let id = found.and_then(|tenant| tenant["id"].as_str());
+                tenants.push(id.ok_or_else(|| Failure::input(format!("there is no tenant {wanted:?}")))?.to_owned());
+            }
+        }
+        Ok(PreviewRequest { periods: self.periods.clone(), tenants, ..PreviewRequest::default() })
+    }
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    let client = Client::new(&args.server)?;
+    let mut request = PreviewRequest { top: Some(args.top), ..args.over.request(&client)? };
+    if let Some(plugin) = &args.plugin {
+        let (name, digest) = version_of(&client, plugin)?;
+        request.plugin = Some(VersionChange { name, digest, against: None, pinned: false });
+    } else if let (Some(rule), Some(config)) = (&args.rule, &args.config) {
+        let config = serde_json::from_str(&read(config)?).map_err(|error| Failure::input(format!("{}: {error}", config.display())))?;
+        request.rules = Some(vec![RuleChange { rule_id: rule.clone(), config: Some(config), digest: None }]);
+    } else if let Some(chain) = &args.chain {
+        let text = read(chain)?;
+        let file: Value = toml::from_str(&text).map_err(|error| Failure::input(format!("{}: {error}", chain.display())))?;
+        let mut rules = file["rule"].as_array().cloned().unwrap_or_default();
+        for rule in &mut rules {
+            if rule["config"].is_null() {
+                rule["config"] = json!({});
+            }
+        }
+        let rules = serde_json::from_value(rules.into()).map_err(|error| Failure::input(format!("{}: {error}", chain.display())))?;
+        request.chain = Some(rules);
+    }
+    let result = compute(&client, &request)?;
+    tell(&result, args.top, args.json)
+}
+
+/// Prints a result; a month that fails under the change is a failed run.
+pub(super) fn tell(result: &PreviewResult, top: usize, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        output::print_json(result)?;
+    } else {
+        difference::print_preview(result, top);
+    }
+    output::complain(&format!("computed in {}; nothing is published", output::duration(Duration::from_millis(result.millis))));
+    if result.failed > 0 {
+        return Err(Failure::run(format!("{} of {} months cannot be rated under the change", result.failed, result.months.len())));
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| Failure::input(format!("cannot read {}: {error}", path.display())))
+}
+
+/// Has the daemon compute a preview, waits for it, and removes it.
+pub(super) fn compute(client: &Client, request: &PreviewRequest) -> Result<PreviewResult, Failure> {
+    let preview = client.post("/v1/previews", request)?;
+    let path = format!("/v1/previews/{}", encode(preview["id"].as_str().unwrap_or_default()));
+    let bar = output::Bar::new("preview", false);
+    let ended = loop {
+        let preview = client.get(&path)?;
+        if matches!(preview["state"].as_str(), Some("done" | "failed")) {
+            break preview;
+        }
+        let (done, total) = (preview["progress_done"].as_u64().unwrap_or(0), preview["progress_total"].as_u64().unwrap_or(0));
+        bar.set(done, total, done);
+        std::thread::sleep(ASKED_EVERY);
+    };
+    drop(bar);
+    client.delete(&path)?;
+    match ended["failure"].as_str() {
+        Some(reason) => Err(Failure::run(reason)),
+        None => Ok(serde_json::from_value(ended["result"].clone())?),
+    }
+}
+
+/// The plugin and the digest of a version: a file is pushed to the daemon without making it active, a digest is one that it has.
+pub(super) fn version_of(client: &Client, text: &str) -> Result<(String, String), Failure> {
+    let path = Path::new(text);
+    if path.is_file() {
+        let bytes = std::fs::read(path).map_err(|error| Failure::input(format!("cannot read {text}: {error}")))?;
+        let pushed = client.post_bytes("/v1/plugins?activate=false", "application/wasm", bytes)?;
+        let part = |name: &str| pushed[name].as_str().map(str::to_owned);
+        return part("name").zip(part("digest")).ok_or_else(|| Failure::run("the daemon does not say what the component is"));
+    }
+    for plugin in client.list("/v1/plugins")? {
+        let name = plugin["name"].as_str().unwrap_or_default();
+        let versions = client.get(&format!("/v1/plugins/{}/versions", encode(name)))?;
+        let digests = versions.as_array().into_iter().flatten().filter_map(|version| version["digest"].as_str());
+        let mut found = digests.filter(|digest| *digest == text || (text.len() >= 8 && digest.starts_with(text)));
+        if let Some(digest) = found.next() {
+            return Ok((name.to_owned(), digest.to_owned()));
+        }
+    }
+    Err(Failure::input(format!("{text} is neither a file nor a version that the daemon has"))
+        .next("the path of a .wasm file, or the first eight digits or more of a digest"))
+}

@@ -1,0 +1,119 @@
+//! An admin's questions before and after a change: does a published result still come out the same, and what would another version, or
+//! another configuration, make of it?
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::run::{Ran, rerate, root};
+use crate::server::Server;
+
+const BILL: &str = "tests/cases/edge/cur2_all_line_types.csv";
+
+fn id(value: &Value) -> String {
+    value["id"].as_str().unwrap_or_else(|| panic!("no id in {value}")).to_owned()
+}
+
+/// A daemon with one tenant under a markup of ten percent; its rule's id.
+fn daemon(dir: &Path) -> (Server, String) {
+    let bills = dir.join("bills");
+    std::fs::create_dir_all(&bills).unwrap();
+    std::fs::copy(root().join(BILL), bills.join("cur.csv")).unwrap();
+    let server = Server::start(&dir.join("data"));
+    server.post("/v1/integrations", &json!({ "name": "AWS", "kind": "folder", "location": bills }));
+    let found = server.wait("/v1/subaccounts?search=222222222222", |page| !page["items"].as_array().unwrap().is_empty());
+    let tenant = id(&server.post("/v1/tenants", &json!({ "name": "Northwind" })));
+    server.put(&format!("/v1/subaccounts/{}/tenant", id(&found["items"][0])), &json!({ "tenant_id": tenant }));
+    let rule = id(&server.post("/v1/rules", &json!({ "title": "Plus ten", "plugin": "markup", "config": { "percent": "10" } })));
+    server.post("/v1/assignments", &json!({ "rule_id": rule, "tenant_id": tenant }));
+    server.charged(&[("Northwind", "634.75808")]);
+    (server, rule)
+}
+
+/// Calls the command line on the daemon.
+fn on(server: &Server, dir: &Path, arguments: &[&str]) -> Ran {
+    let token = dir.join("data/admin.token");
+    let all: Vec<&str> = [arguments, &["--server", server.address(), "--token-file", token.to_str().unwrap()]].concat();
+    rerate(&all)
+}
+
+/// The same component under another digest: a custom section that says nothing.
+fn another_build(component: &[u8]) -> Vec<u8> {
+    [component, &[0, 5, 4], b"none"].concat()
+}
+
+#[test]
+fn a_published_run_is_verified_previewed_and_held_against_another_build() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, rule) = daemon(dir.path());
+    let runs = server.get("/v1/runs?published=true");
+    let run = id(&runs["items"][0]);
+
+    let listed = on(&server, dir.path(), &["run", "list", "--published"]);
+    assert!(listed.code == 0 && listed.stdout.contains(&run) && listed.stdout.contains("634.76"), "{}{}", listed.stdout, listed.stderr);
+    let shown = on(&server, dir.path(), &["run", "show", &run]);
+    assert!(shown.stdout.contains("Plus ten") && shown.stdout.contains("57.71"), "{}", shown.stdout);
+
+    for arguments in [vec![], vec!["--workers", "1", "--batch-rows", "3"]] {
+        let verified = on(&server, dir.path(), &[&["run", "verify", &run], &arguments[..]].concat());
+        assert!(verified.code == 0 && verified.stdout.starts_with("identical: "), "{}{}", verified.stdout, verified.stderr);
+    }
+
+    // The rule under another configuration, before anybody is charged by it.
+    let config = dir.path().join("config.json");
+    std::fs::write(&config, r#"{"percent": "20"}"#).unwrap();
+    let preview = ["preview", "--rule", &rule, "--config", config.to_str().unwrap(), "--tenant", "Northwind", "--period", "2026-09"];
+    let told = on(&server, dir.path(), &preview);
+    assert_eq!(told.code, 0, "{}", told.stderr);
+    for part in ["Northwind", "634.76", "692.46", "+57.71", "Plus ten", "Lines that change most"] {
+        assert!(told.stdout.contains(part), "{part:?} is not in\n{}", told.stdout);
+    }
+    let exact = on(&server, dir.path(), &[&preview[..], &["--json"]].concat()).json();
+    assert_eq!(exact["totals"][0]["delta"], "57.70528");
+    assert_eq!(exact["months"][0]["difference"]["by_rule"][0]["after"], "115.41056");
+    assert_eq!(server.get("/v1/runs?published=true"), runs, "a preview publishes nothing");
+    assert_eq!(server.get("/v1/previews")["items"], json!([]), "the command line leaves no preview behind");
+
+    // Another build, pushed and not active.
+    let build = dir.path().join("markup.wasm");
+    std::fs::write(&build, another_build(&std::fs::read(root().join("plugins/dist/markup.wasm")).unwrap())).unwrap();
+    let replayed = on(&server, dir.path(), &["plugin", "replay", &run, "--against", build.to_str().unwrap(), "--json"]).json();
+    assert_eq!((&replayed["months"][0]["delta"], &replayed["same"]), (&json!("0"), &json!(1)));
+    assert_eq!(server.get("/v1/runs?published=true"), runs, "nor does a pushed version that is not active");
+
+    // A stored result that is damaged is found.
+    let stored = server.get(&format!("/v1/runs/{run}"))["overlay"].as_str().unwrap().to_owned();
+    let stored = dir.path().join("data/lake").join(stored);
+    let mut bytes = std::fs::read(&stored).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    std::fs::write(&stored, bytes).unwrap();
+    let broken = on(&server, dir.path(), &["run", "verify", &run]);
+    assert!(broken.code == 1 && broken.stdout.starts_with("different: first in the stored file"), "{}{}", broken.stdout, broken.stderr);
+    let unknown = on(&server, dir.path(), &["run", "verify", "run_none"]);
+    assert!(unknown.code == 2 && unknown.stderr.contains("there is no run run_none"), "{}", unknown.stderr);
+}
+
+#[test]
+fn two_versions_are_compared_over_a_bill_without_a_daemon() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.json");
+    std::fs::write(&config, r#"{"percent": "7"}"#).unwrap();
+    let diff = |b: &str, more: &[&str]| {
+        rerate(&[&["plugin", "diff", "markup", b, "--bill", BILL, "--config", config.to_str().unwrap()], more].concat())
+    };
+    let other = diff("tests/fixtures/dist/rounding-markup.wasm", &[]);
+    assert_eq!(other.code, 0, "{}", other.stderr);
+    assert!(other.stdout.contains("charges change") && other.stdout.contains("Lines that change most"), "{}", other.stdout);
+    let exact = diff("tests/fixtures/dist/rounding-markup.wasm", &["--json"]).json();
+    let amount = |value: &Value| value.as_str().unwrap().parse::<rust_decimal::Decimal>().unwrap();
+    let delta: rust_decimal::Decimal = exact[0]["by_service"].as_array().unwrap().iter().map(|service| amount(&service["delta"])).sum();
+    assert_eq!(delta, amount(&exact[0]["delta"]));
+    assert!(delta.abs() > rust_decimal::Decimal::ZERO && delta.abs() < rust_decimal::Decimal::ONE, "rounding by the row moves cents");
+
+    let build = dir.path().join("same.wasm");
+    std::fs::write(&build, another_build(&std::fs::read(root().join("plugins/dist/markup.wasm")).unwrap())).unwrap();
+    let same = diff(build.to_str().unwrap(), &[]);
+    assert!(same.code == 0 && same.stdout.contains("the same: "), "{}{}", same.stdout, same.stderr);
+    let refused = diff("Cargo.toml", &[]);
+    assert!(refused.code == 2 && refused.stderr.contains("Cargo.toml is refused"), "{}", refused.stderr);
+}
