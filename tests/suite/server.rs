@@ -53,6 +53,10 @@ impl Server {
         self.process.wait().unwrap();
     }
 
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.address)
     }

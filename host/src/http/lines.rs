@@ -1,5 +1,6 @@
 //! A tenant's rated charges: listed in pages, or handed out as a whole file.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ use crate::domain::period::Period;
 use crate::domain::progress::Progress;
 use crate::domain::rated::RatedLine;
 use crate::domain::rule::BillPeriod;
+use crate::jobs::address::Parts;
+use crate::jobs::replay::ADDED;
 use crate::lake::{self, Cursor, Export, Filter, Format, LakeError, OverlayReader, SnapshotReader, Test};
 use crate::store::{Run, StoreError};
 
@@ -69,14 +72,23 @@ struct Lines {
     period: Period,
     currency: String,
     /// Column to value; amounts are exact decimals as text, null where a charge has none.
+    /// `key` names the charge at `/v1/charges/{key}/provenance`.
     #[schema(value_type = Vec<Object>)]
     items: Vec<Map<String, Value>>,
     /// Lines that rules added; on the first page only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    added: Vec<RatedLine>,
+    added: Vec<AddedLine>,
     /// Where the next page begins. It goes on in the same run, even if a newer one is published meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
+}
+
+/// A line that a rule added, and what names it at `/v1/charges/{key}/provenance`.
+#[derive(Debug, Serialize, ToSchema)]
+struct AddedLine {
+    key: String,
+    #[serde(flatten)]
+    line: RatedLine,
 }
 
 /// Lists a tenant's rated charges of a period. Every column may be a filter: `ServiceName=Amazon%20EC2` for equal, `ServiceName~=EC2` for
@@ -99,15 +111,39 @@ async fn line_list(
     };
     let first = query.cursor.is_none();
     let files = Files::of(&state, &run).await?;
+    let (parts, asked) = (files.numbering.clone(), query.columns.iter().any(|name| name == KEY));
     let page = blocking(move || {
         let (snapshots, overlay) = files.open()?;
-        let columns: Vec<&str> = query.columns.iter().map(String::as_str).collect();
+        let mut columns: Vec<&str> = query.columns.iter().map(String::as_str).collect();
+        if !asked {
+            columns.push(KEY);
+        }
         lake::read_page(&[(&snapshots, &overlay)], &columns, &query.filters, from, query.limit)
     })
     .await?;
     let next = page.next.map(|cursor| format!("{}:{cursor}", run.id));
-    let added = if first { run.lines } else { Vec::new() };
-    Ok(Json(Lines { run_id: run.id, period: run.period, currency: run.currency, items: page.charges, added, next }))
+    let mut charges = page.charges;
+    for (charge, (group, row)) in charges.iter_mut().zip(page.places) {
+        let own = if asked { charge.get(KEY).cloned() } else { charge.remove(KEY) };
+        let place = || parts.address(group, row).map(|address| Value::String(address.to_string()));
+        charge.insert("key".to_owned(), own.filter(|key| !key.is_null()).or_else(place).unwrap_or_default());
+    }
+    let added = if first { added(run.lines) } else { Vec::new() };
+    Ok(Json(Lines { run_id: run.id, period: run.period, currency: run.currency, items: charges, added, next }))
+}
+
+/// The source's own key of a charge.
+const KEY: &str = "x_SourceRowKey";
+
+/// Added lines have no key of their own: they are counted, rule by rule.
+fn added(lines: Vec<RatedLine>) -> Vec<AddedLine> {
+    let mut counted: BTreeMap<String, usize> = BTreeMap::new();
+    let keyed = lines.into_iter().map(|line| {
+        let number = counted.entry(line.rule_id.clone()).or_default();
+        *number += 1;
+        AddedLine { key: format!("{ADDED}{}:{number}", line.rule_id), line }
+    });
+    keyed.collect()
 }
 
 struct LineQuery {
@@ -225,7 +261,7 @@ fn sent(file: tokio::fs::File) -> Body {
 }
 
 /// What readers are shown of the tenant's month.
-async fn published(state: &AppState, tenant_id: &str, period: Period, currency: Option<&str>) -> ApiResult<Run> {
+pub(super) async fn published(state: &AppState, tenant_id: &str, period: Period, currency: Option<&str>) -> ApiResult<Run> {
     state.store.tenant(tenant_id).await?;
     let runs = state.store.published_runs(Some(tenant_id), Some(period)).await?;
     let mut runs: Vec<Run> = runs.into_iter().filter(|run| currency.is_none_or(|wanted| run.currency == wanted)).collect();
@@ -245,6 +281,7 @@ async fn run_of(state: &AppState, tenant_id: &str, run_id: &str) -> ApiResult<Ru
 /// The files behind a run.
 struct Files {
     parts: Vec<PathBuf>,
+    numbering: Parts,
     overlay: PathBuf,
 }
 
@@ -252,16 +289,18 @@ impl Files {
     async fn of(state: &AppState, run: &Run) -> ApiResult<Arc<Self>> {
         let lake = state.data()?.lake();
         let gone = || ApiError::conflict(format!("the charges of the run {} are not kept any more", run.id));
-        let mut parts = Vec::new();
+        let (mut parts, mut snapshots) = (Vec::new(), Vec::new());
         for id in &run.snapshots {
             let snapshot = match state.store.snapshot(id).await {
                 Err(StoreError::NotFound { .. }) => return Err(gone()),
                 found => found?,
             };
             parts.extend(snapshot.parts.iter().map(|part| lake.join(&snapshot.location).join(&part.file_name)));
+            snapshots.push(snapshot);
         }
+        let numbering = Parts::of(&snapshots);
         let overlay = lake.join(run.overlay.as_ref().ok_or_else(gone)?);
-        Ok(Arc::new(Self { parts, overlay }))
+        Ok(Arc::new(Self { parts, numbering, overlay }))
     }
 
     fn open(&self) -> Result<(SnapshotReader, OverlayReader), LakeError> {

@@ -6,6 +6,7 @@
 mod assignments;
 mod audit;
 pub mod auth;
+mod charges;
 mod deployments;
 mod errors;
 mod events;

@@ -9,8 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use super::errors::ApiError;
 use super::trace::{self, Boundary};
 use super::{
-    AppState, assignments, audit, auth, deployments, events, idempotency, integrations, keys, lines, openapi, plugins, previews, reports,
-    rules, runs, session, snapshots, subaccounts, tenants, verify,
+    AppState, assignments, audit, auth, charges, deployments, events, idempotency, integrations, keys, lines, openapi, plugins, previews,
+    reports, rules, runs, session, snapshots, subaccounts, tenants, verify,
 };
 
 /// Bytes of a JSON body: the largest configuration of a rule is half of it.
@@ -35,6 +35,7 @@ fn guarded() -> OpenApiRouter<AppState> {
         .merge(verify::routes())
         .merge(reports::routes())
         .merge(lines::routes())
+        .merge(charges::routes())
         .merge(previews::routes())
         .merge(events::routes())
 }

@@ -26,6 +26,7 @@ impl From<ReplayError> for ApiError {
             | ReplayError::NotRecorded(_)
             | ReplayError::SnapshotGone { .. }
             | ReplayError::Component { .. } => Self::conflict(error.to_string()),
+            ReplayError::NoSuchLine(_) => Self::not_found(error.to_string()),
             ReplayError::Invalid(message) => Self::invalid(message),
             ReplayError::Rate(_) | ReplayError::Lake(_) | ReplayError::Io { .. } | ReplayError::Cancelled | ReplayError::Defect(_) => {
                 Self::internal(error)

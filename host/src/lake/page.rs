@@ -45,6 +45,8 @@ pub struct Cursor {
 pub struct Page {
     /// Column to value; null where a charge has none. Amounts are text, so that no reader turns them into floats.
     pub charges: Vec<Map<String, Value>>,
+    /// As `charges`: where each is in the snapshot.
+    pub places: Vec<(GroupRef, u32)>,
     /// Where the next page begins; `None` at the end.
     pub next: Option<Cursor>,
 }
@@ -81,7 +83,7 @@ pub fn read_page(
     limit: usize,
 ) -> Result<Page, LakeError> {
     let limit = limit.clamp(1, MAX_PAGE);
-    let mut page = Page { charges: Vec::new(), next: None };
+    let mut page = Page { charges: Vec::new(), places: Vec::new(), next: None };
     let mut scanned = 0;
     for (source, (snapshot, overlay)) in (0..).zip(sources) {
         for (group, rows) in overlay.groups() {
@@ -104,6 +106,8 @@ pub fn read_page(
             if !found.is_empty() {
                 let batch = read_rated(snapshot, overlay, group, columns)?;
                 page.charges.extend(found.iter().map(|row| charge(&batch.columns, *row as usize)));
+                let positions = overlay.number(group).map(|number| overlay.rows(number)).transpose()?.unwrap_or_default();
+                page.places.extend(found.iter().map(|row| (group, positions[*row as usize])));
             }
             if let Some(row) = next {
                 page.next = Some(Cursor { row, ..here });

@@ -27,17 +27,15 @@ pub enum PreviewState {
     Failed,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Preview {
     pub id: String,
     pub state: PreviewState,
     /// Charges looked at of those to look at.
     pub progress_done: u64,
     pub progress_total: u64,
-    #[schema(value_type = Object)]
     pub request: Value,
     /// None until it is done.
-    #[schema(value_type = Option<Object>)]
     pub result: Option<Value>,
     pub failure: Option<String>,
     pub created_at: Moment,

@@ -4,6 +4,7 @@
 //! Nothing is published here and nothing stays behind: overlays go into a scratch folder that is removed at the end. What today's store
 //! says of tenants, rules and active versions is not asked; only the run and its recorded inputs count.
 
+mod provenance;
 mod recording;
 mod verify;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+pub use provenance::{ADDED, LabelStep, Provenance, ProvenanceStep, TenantLine};
 pub use recording::ReplayError;
 pub(super) use recording::{Again, Recording, rate_again, rule_of};
 pub use verify::{Bytes, FirstDifference, Verdict, What};

@@ -34,6 +34,8 @@ pub enum ReplayError {
     Lake(#[from] LakeError),
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
+    #[error("the bill has no line {0}")]
+    NoSuchLine(String),
     /// What was asked for makes no sense.
     #[error("{0}")]
     Invalid(String),

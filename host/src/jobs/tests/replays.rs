@@ -116,3 +116,62 @@ async fn a_damaged_or_lost_file_and_a_run_without_result_are_told() {
     assert!(matches!(refused, ReplayError::NotDone { .. }), "{refused}");
     assert!(scratch_is_empty(&world));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_is_walked_through_its_chain_and_a_tenant_sees_less_of_it() {
+    let world = World::new().await;
+    world.write_bill("aws", &[("2026-09", "111", "EC2", "10.25"), ("2026-09", "222", "S3", "5"), ("2026-09", "111", "S3", "0.5")]);
+    world.integration("aws").await;
+    let acme = world.tenant("Acme", &["111"]).await;
+    let first = world.deploy(&keeping(1)).await.version.digest;
+    let (kept, credit) = (world.rule("Kept").await, world.rule("Credit").await);
+    let pin = |digest: &str| RuleFields {
+        title: "Kept".to_owned(),
+        plugin: "fixture".to_owned(),
+        pinned_digest: Some(digest.to_owned()),
+        config: serde_json::json!({}),
+    };
+    world.store.rule_update(&kept.id, &pin(&first), None).await.unwrap();
+    let zero = world.rule("Zero").await;
+    let second = world.deploy(&zeroing(2)).await.version.digest;
+    world.store.rule_update(&zero.id, &RuleFields { title: "Zero".to_owned(), ..pin(&second) }, None).await.unwrap();
+    world.deploy(&crediting()).await;
+    for rule in [&kept, &zero, &credit] {
+        world.assign(rule, None).await;
+    }
+    let run = world.published(&acme).await.remove(0);
+    assert_eq!(run.charged.unwrap().to_string(), "-10");
+    let replayer = replayer(&world);
+    let key = format!("{}:0.0.2", run.snapshots[0]);
+    let line = replayer.provenance(&run.id, &key).await.unwrap();
+    assert_eq!((line.billed.unwrap().to_string(), line.charged.to_string()), ("0.5".to_owned(), "0".to_owned()));
+    let steps: Vec<_> = line
+        .steps
+        .iter()
+        .map(|step| {
+            (
+                step.title.as_str(),
+                step.digest == second,
+                step.before.unwrap().to_string(),
+                step.after.unwrap().to_string(),
+                step.reason.is_some(),
+            )
+        })
+        .collect();
+    assert_eq!(steps, [("Kept", false, "0.5".to_owned(), "0.5".to_owned(), false), ("Zero", true, "0.5".to_owned(), "0".to_owned(), true)]);
+    assert_eq!(line.steps[1].version.as_deref(), Some("1.0.2"));
+
+    let seen = serde_json::to_string(&replayer.tenant_line(&run.id, &key).await.unwrap()).unwrap();
+    assert!(seen.contains("S3") && seen.contains("\"charged\":\"0\""), "{seen}");
+    for secret in ["BilledCost", "0.5", "x_Treatment", "digest", "Zero", "Kept", second.as_str()] {
+        assert!(!seen.contains(secret), "a tenant is shown {secret}: {seen}");
+    }
+
+    let added = replayer.provenance(&run.id, &format!("added:{}:1", credit.id)).await.unwrap();
+    assert_eq!((added.billed, added.charged.to_string(), added.steps.len()), (None, "-10".to_owned(), 1));
+    assert_eq!((added.steps[0].title.as_str(), added.steps[0].reason.as_deref()), ("Credit", Some("Credit")));
+    for unknown in [format!("{}:0.0.1", run.snapshots[0]), "added:rul_x:1".to_owned(), "li-1".to_owned()] {
+        let refused = replayer.provenance(&run.id, &unknown).await.unwrap_err();
+        assert_eq!(refused.to_string(), format!("the bill has no line {unknown}"));
+    }
+}
