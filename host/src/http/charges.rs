@@ -30,6 +30,7 @@ struct ProvenanceQuery {
     currency: Option<String>,
     /// `full`, or `tenant` for what the tenant may see of it.
     #[serde(default)]
+    #[param(inline)]
     view: View,
 }
 

@@ -25,6 +25,7 @@ mod rules;
 mod runs;
 mod serve;
 mod session;
+mod shadows;
 mod snapshots;
 mod state;
 mod subaccounts;

@@ -10,7 +10,7 @@ use super::errors::ApiError;
 use super::trace::{self, Boundary};
 use super::{
     AppState, assignments, audit, auth, charges, deployments, events, idempotency, integrations, keys, lines, openapi, plugins, previews,
-    reports, rules, runs, session, snapshots, subaccounts, tenants, verify,
+    reports, rules, runs, session, shadows, snapshots, subaccounts, tenants, verify,
 };
 
 /// Bytes of a JSON body: the largest configuration of a rule is half of it.
@@ -37,6 +37,7 @@ fn guarded() -> OpenApiRouter<AppState> {
         .merge(lines::routes())
         .merge(charges::routes())
         .merge(previews::routes())
+        .merge(shadows::routes())
         .merge(events::routes())
 }
 

@@ -58,6 +58,10 @@ async fn step(inner: &Arc<Inner>) -> Result<bool, StoreError> {
         compute(inner, preview).await?;
         return Ok(true);
     }
+    if let Some((shadow, run)) = inner.store.shadow_next().await? {
+        super::shadow::look(inner, &shadow, &run).await?;
+        return Ok(true);
+    }
     Ok(false)
 }
 

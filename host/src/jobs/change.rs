@@ -21,4 +21,6 @@ pub enum Change {
     Previews {
         deleted: Option<String>,
     },
+    /// A candidate is to be looked at.
+    Shadows,
 }

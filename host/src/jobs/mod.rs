@@ -19,6 +19,7 @@ mod plan;
 pub mod preview;
 pub mod rate;
 pub mod replay;
+pub mod shadow;
 #[cfg(test)]
 mod tests;
 mod wake;
@@ -144,6 +145,10 @@ impl Jobs {
 
     /// Says that something has changed. Returns at once.
     pub fn poke(&self, change: Change) {
+        if change == Change::Shadows {
+            self.inner.background_wake.notify_one();
+            return;
+        }
         if let Change::Previews { deleted } = &change {
             if let Some(id) = deleted {
                 background::cancel(&self.inner, Some(id));

@@ -145,6 +145,7 @@ async fn publish(
     for run in &published {
         inner.tell_run(run, RunState::Done, None);
     }
+    inner.background_wake.notify_one(); // candidates look at what is published
     Ok(())
 }
 

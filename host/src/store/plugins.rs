@@ -223,6 +223,13 @@ impl Store {
         if let Some(title) = pinned {
             return Err(StoreError::Conflict(format!("the rule {title} is pinned to the version {digest}")));
         }
+        let shadow: Option<String> = sqlx::query_scalar("SELECT id FROM shadows WHERE digest = $1 AND state = 'running'")
+            .bind(digest)
+            .fetch_optional(&mut *tx)
+            .await?;
+        if let Some(shadow) = shadow {
+            return Err(StoreError::Conflict(format!("the version {digest} runs as the shadow {shadow}")));
+        }
         let rated: Option<(String, String, String, bool)> = sqlx::query_as(
             "SELECT r.id, t.name, r.period, EXISTS (SELECT 1 FROM published p WHERE p.run_id = r.id) AS shown \
              FROM runs r JOIN tenants t ON t.id = r.tenant_id WHERE r.chain LIKE '%\"' || $1 || '\"%' ORDER BY shown DESC, r.id DESC LIMIT 1",

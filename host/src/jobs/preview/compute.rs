@@ -255,7 +255,7 @@ pub(in crate::jobs) fn compute(
                 unchanged += 1;
                 continue;
             }
-            let earlier = after.iter().map(|entry| earlier_of(recording, entry, &history, &simulated)).collect();
+            let earlier = after.iter().map(|entry| earlier_of_rule(recording, entry, &history, &simulated)).collect();
             others.push(Other { recording, before, after, earlier });
         }
         result.untouched += unchanged;
@@ -276,8 +276,14 @@ pub(in crate::jobs) fn compute(
     Ok(result)
 }
 
+/// What the rules of a chain charged before, one a rule.
+pub(in crate::jobs) fn earlier_of(recording: &Recording, chain: &[ChainEntry], published: &[Run]) -> Vec<Vec<Earlier>> {
+    let (history, simulated) = (History::of(published), Simulated::new());
+    chain.iter().map(|entry| earlier_of_rule(recording, entry, &history, &simulated)).collect()
+}
+
 /// What a rule charged before: as its run was told, else as published, and under the change where that has been computed.
-fn earlier_of(recording: &Recording, entry: &ChainEntry, history: &History<'_>, simulated: &Simulated) -> Vec<Earlier> {
+fn earlier_of_rule(recording: &Recording, entry: &ChainEntry, history: &History<'_>, simulated: &Simulated) -> Vec<Earlier> {
     let run = &recording.run;
     let told = run.chain.iter().position(|known| known.rule_id == entry.rule_id);
     let told = told.and_then(|at| recording.recorded.inputs.earlier.get(at)).filter(|earlier| !earlier.is_empty());
@@ -333,12 +339,6 @@ fn add(result: &mut PreviewResult, names: &BTreeMap<String, String>, run: &Run, 
 
 /// Adds a month to the sums of its currency. They are sums of stored amounts and stay far inside the range.
 fn sum(result: &mut PreviewResult, currency: &str, difference: &Difference) {
-    let plus = |a: Amount, b: Amount| Amount(a.0.saturating_add(b.0));
-    let both = |a: Option<Amount>, b: Option<Amount>| match (a, b) {
-        (Some(a), Some(b)) => Some(plus(a, b)),
-        (a, b) => a.or(b),
-    };
-    let rows = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a + b).or(a).or(b);
     let at = result.totals.iter().position(|total| total.currency == currency).unwrap_or_else(|| {
         let (zero, currency) = (Amount::ZERO, currency.to_owned());
         let empty = CurrencyDifference { currency, before: zero, after: zero, delta: zero, by_rule: Vec::new(), by_service: Vec::new() };
@@ -349,22 +349,7 @@ fn sum(result: &mut PreviewResult, currency: &str, difference: &Difference) {
     total.before = plus(total.before, difference.before);
     total.after = plus(total.after, difference.after);
     total.delta = plus(total.delta, difference.delta);
-    for rule in &difference.by_rule {
-        match total.by_rule.iter_mut().find(|known| known.rule_id == rule.rule_id) {
-            Some(known) => {
-                *known = RuleDifference {
-                    rule_id: std::mem::take(&mut known.rule_id),
-                    title: std::mem::take(&mut known.title),
-                    before: both(known.before, rule.before),
-                    after: both(known.after, rule.after),
-                    delta: plus(known.delta, rule.delta),
-                    rows_before: rows(known.rows_before, rule.rows_before),
-                    rows_after: rows(known.rows_after, rule.rows_after),
-                }
-            }
-            None => total.by_rule.push(rule.clone()),
-        }
-    }
+    sum_rules(&mut total.by_rule, &difference.by_rule);
     for service in difference.by_service.iter().chain(&difference.other_services) {
         match total.by_service.iter_mut().find(|known| known.service == service.service) {
             Some(known) => {
@@ -376,4 +361,25 @@ fn sum(result: &mut PreviewResult, currency: &str, difference: &Difference) {
             None => total.by_service.push(service.clone()),
         }
     }
+}
+
+/// Adds what rules move in one month to what they move in others.
+pub(in crate::jobs) fn sum_rules(sums: &mut Vec<RuleDifference>, more: &[RuleDifference]) {
+    let both = |a: Option<Amount>, b: Option<Amount>| a.zip(b).map(|(a, b)| plus(a, b)).or(a).or(b);
+    let rows = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a + b).or(a).or(b);
+    for rule in more {
+        match sums.iter_mut().find(|known| known.rule_id == rule.rule_id) {
+            Some(known) => {
+                (known.before, known.after) = (both(known.before, rule.before), both(known.after, rule.after));
+                known.delta = plus(known.delta, rule.delta);
+                known.rows_before = rows(known.rows_before, rule.rows_before);
+                known.rows_after = rows(known.rows_after, rule.rows_after);
+            }
+            None => sums.push(rule.clone()),
+        }
+    }
+}
+
+fn plus(a: Amount, b: Amount) -> Amount {
+    Amount(a.0.saturating_add(b.0))
 }

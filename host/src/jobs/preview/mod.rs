@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use candidate::Candidate;
-pub(super) use compute::{Asked, compute};
+pub(super) use candidate::Candidate;
+pub(super) use compute::{Asked, Other, compute, earlier_of, rate_other, sum_rules};
 
 use super::compare::{Difference, RuleDifference, ServiceDifference};
 use super::replay::ReplayError;

@@ -6,6 +6,7 @@ mod previews;
 mod replays;
 mod rerating;
 mod restarts;
+mod shadows;
 mod world;
 
 use world::World;

@@ -11,7 +11,7 @@ use crate::plugins::Submission;
 use crate::store::{Origin, Preview, PreviewState, Tenant};
 
 /// A version that is stored and not active.
-async fn push(world: &World, component: Vec<u8>) -> String {
+pub(super) async fn push(world: &World, component: Vec<u8>) -> String {
     let digest = crate::plugins::digest_of(&component);
     let submission = Submission {
         bytes: component,

@@ -21,8 +21,8 @@ CREATE INDEX previews_by_state ON previews (state, id);
 -- A candidate version that is rated beside the active one, after every run.
 CREATE TABLE shadows (
     id         TEXT NOT NULL PRIMARY KEY,
-    plugin     TEXT NOT NULL REFERENCES plugins (name),
-    digest     TEXT NOT NULL REFERENCES plugin_versions (digest),
+    plugin     TEXT NOT NULL,
+    digest     TEXT NOT NULL,
     state      TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     ended_at   BIGINT
