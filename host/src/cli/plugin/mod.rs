@@ -9,6 +9,7 @@ mod portrait;
 mod push;
 mod replay;
 mod sign;
+mod test;
 mod versions;
 
 use clap::Subcommand;
@@ -53,6 +54,9 @@ enum Command {
     /// Start a rule's project: it builds as it is, and has tests and golden cases
     #[command(after_help = new::EXAMPLES)]
     New(new::Args),
+    /// Run a project's golden cases, natively and in the sandbox
+    #[command(after_help = test::EXAMPLES)]
+    Test(test::Args),
     /// Bring a component into a running daemon, step by step
     #[command(after_help = push::EXAMPLES)]
     Push(push::Args),
@@ -79,6 +83,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Inspect(args) => inspect::run(&args),
         Command::List(args) => versions::list(&args),
         Command::New(args) => new::run(&args),
+        Command::Test(args) => test::run(&args),
         Command::Push(args) => push::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Rollback(args) => versions::rollback(&args),
