@@ -117,3 +117,56 @@ fn two_versions_are_compared_over_a_bill_without_a_daemon() {
     let refused = diff("Cargo.toml", &[]);
     assert!(refused.code == 2 && refused.stderr.contains("Cargo.toml is refused"), "{}", refused.stderr);
 }
+
+/// A key as a part of an address.
+fn encoded(key: &str) -> String {
+    key.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+#[test]
+fn every_listed_line_can_be_walked_through_its_chain_by_its_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, rule) = daemon(dir.path());
+    let tenant = id(&server.get("/v1/tenants")["items"][0]);
+    let lines = server.get(&format!("/v1/tenants/{tenant}/lines?period=2026-09&columns=BilledCost,x_CustomerCost,x_Treatment"));
+    let lines = lines["items"].as_array().unwrap();
+    assert!(lines.len() > 10);
+    let mut walked = 0;
+    for line in lines {
+        assert_eq!(line.as_object().unwrap().len(), 4, "the key and what was asked for: {line}");
+        let path = format!("/v1/charges/{}/provenance?tenant={tenant}&period=2026-09", encoded(line["key"].as_str().unwrap()));
+        let told = server.get(&path);
+        assert_eq!((&told["billed"], &told["charged"]), (&line["BilledCost"], &line["x_CustomerCost"]), "{told:#}");
+        let steps = told["steps"].as_array().unwrap();
+        assert_eq!((steps.len(), &steps[0]["rule_id"], &steps[0]["plugin"]), (1, &json!(rule), &json!("markup")));
+        assert_eq!((&steps[0]["before"], &steps[0]["after"]), (&line["BilledCost"], &line["x_CustomerCost"]));
+        let seen = server.get(&format!("{path}&view=tenant"));
+        assert_eq!(seen["charged"], line["x_CustomerCost"]);
+        assert!(seen["steps"].is_null() && seen["billed"].is_null() && seen["charge"]["BilledCost"].is_null(), "{seen:#}");
+        walked += usize::from(steps[0]["before"] != steps[0]["after"]);
+    }
+    assert!(walked > 5, "the rule touches lines");
+}
+
+#[test]
+fn a_candidate_runs_in_the_shadow_of_the_active_version_until_it_is_promoted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, rule) = daemon(dir.path());
+    let build = dir.path().join("markup.wasm");
+    std::fs::write(&build, another_build(&std::fs::read(root().join("plugins/dist/markup.wasm")).unwrap())).unwrap();
+    let started = on(&server, dir.path(), &["shadow", "start", build.to_str().unwrap(), "--json"]).json();
+    let shadow = id(&started);
+    server.put(&format!("/v1/rules/{rule}"), &json!({ "title": "Plus twenty", "plugin": "markup", "config": { "percent": "20" } }));
+    server.charged(&[("Northwind", "692.46336")]);
+    let found = server.wait(&format!("/v1/shadows/{shadow}"), |shadow| shadow["found"]["runs"] == 1);
+    assert_eq!((&found["found"]["same"], &found["found"]["totals"][0]["delta"]), (&json!(1), &json!("0")), "{found:#}");
+    let shown = on(&server, dir.path(), &["shadow", "show", &shadow]);
+    assert!(shown.code == 0 && shown.stdout.contains("running: 1 runs, 1 the same, 0 otherwise"), "{}{}", shown.stdout, shown.stderr);
+    let promoted = on(&server, dir.path(), &["shadow", "promote", &shadow]);
+    assert!(promoted.code == 0 && promoted.stdout.starts_with("markup runs on "), "{}{}", promoted.stdout, promoted.stderr);
+    assert_eq!(server.get("/v1/plugins/markup")["active_digest"], started["digest"]);
+    let again = on(&server, dir.path(), &["shadow", "drop", &shadow]);
+    assert!(again.code == 1 && again.stderr.contains("has ended already"), "{}", again.stderr);
+    let changes = server.get("/v1/audit?noun=shadow")["items"].to_string();
+    assert!(changes.contains("\"create\"") && changes.contains("\"promote\""), "{changes}");
+}

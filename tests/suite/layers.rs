@@ -89,7 +89,9 @@ fn each_engine_has_its_users_and_no_others() {
     let mut strays = Vec::new();
     each_line(|module, file, line| {
         for (engine, users) in ENGINES {
-            let used = line.contains(&format!("{engine}::")) || line.trim().starts_with(&format!("use {engine}"));
+            let path = format!("{engine}::");
+            let names = |(at, _): (usize, &str)| !line[..at].ends_with(|before: char| before.is_ascii_alphanumeric() || before == '_');
+            let used = line.match_indices(&path).any(names) || line.trim().starts_with(&format!("use {engine}"));
             if used && !users.contains(&module) {
                 strays.push(format!("{}: {}", file.display(), line.trim()));
             }

@@ -20,7 +20,7 @@ fn signed(amount: Amount) -> String {
 }
 
 /// As many decimals as it takes to see that it is not zero.
-fn change(amount: Amount) -> String {
+pub(super) fn change(amount: Amount) -> String {
     let shown = signed(amount);
     if amount.0 != 0 && shown.trim_start_matches(['+', '-']) == "0.00" {
         format!("{}{amount}", if amount.0 > 0 { "+" } else { "" })
@@ -124,7 +124,7 @@ fn counted(counts: &Counts) -> String {
     )
 }
 
-fn print_rules(rules: &[RuleDifference]) {
+pub(super) fn print_rules(rules: &[RuleDifference]) {
     let rows = rules.iter().map(|rule| vec![rule.title.clone(), optional(rule.before), optional(rule.after), change(rule.delta)]);
     output::print(&output::table(&["Rule", ">Moves now", ">Moves then", ">Change"], rows));
 }
@@ -144,7 +144,7 @@ fn print_services(services: &[ServiceDifference]) {
     }
 }
 
-fn print_lines(lines: &[&LineDifference]) {
+pub(super) fn print_lines(lines: &[&LineDifference]) {
     if lines.is_empty() {
         return;
     }

@@ -13,6 +13,7 @@ pub mod preview;
 pub mod rate;
 pub mod run;
 pub mod serve;
+pub mod shadow;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -62,6 +63,9 @@ enum Command {
     /// Work with what a daemon has rated: list, show, compute again and compare
     #[command(arg_required_else_help = true)]
     Run(run::Args),
+    /// Let a candidate version of a plugin run beside the active one
+    #[command(arg_required_else_help = true)]
+    Shadow(shadow::Args),
 }
 
 /// Why a command did not do its work: one line, and what to do next.
@@ -125,6 +129,7 @@ pub fn main() -> ExitCode {
         Command::Rate(args) => rate::run(args),
         Command::Preview(args) => preview::run(args),
         Command::Run(args) => run::run(args),
+        Command::Shadow(args) => shadow::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -20,6 +20,7 @@ mod access;
 mod deployments;
 mod document;
 mod nouns;
+mod previews;
 mod requests;
 mod rules;
 

@@ -1,5 +1,6 @@
 //! The daemon's work on small bills and hand-written components, from files to published runs.
 
+mod compared;
 mod deploying;
 mod imports;
 mod previews;
