@@ -112,7 +112,8 @@ impl PreviewRequest {
         if self.top() > TOP_MAX {
             return Err(ReplayError::Invalid(format!("top is 0 to {TOP_MAX}")));
         }
-        if !self.runs.is_empty() && !(self.periods.is_empty() && self.tenants.is_empty()) {
+        let named = !(self.periods.is_empty() && self.tenants.is_empty());
+        if named && !self.runs.is_empty() {
             return Err(ReplayError::Invalid("name runs, or periods and tenants, not both".to_owned()));
         }
         if self.runs.len().max(self.tenants.len()).max(self.periods.len()) > MONTHS_MAX {
