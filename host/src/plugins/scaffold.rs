@@ -107,7 +107,6 @@ pub enum Language {
     Rust,
     #[value(skip)]
     Js,
-    #[value(skip)]
     Python,
 }
 

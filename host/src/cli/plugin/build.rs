@@ -38,7 +38,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
     };
     build_component(&args.dir, &out).map_err(|error| match error {
-        BuildError::NotACrate(_) | BuildError::NoProject(_) | BuildError::File { .. } => Failure::input(error),
+        BuildError::NotACrate(_)
+        | BuildError::NoProject(_)
+        | BuildError::Manifest { .. }
+        | BuildError::Incomplete { .. }
+        | BuildError::File { .. } => Failure::input(error),
         error => Failure::run(error),
     })?;
     let built_in = started.elapsed();

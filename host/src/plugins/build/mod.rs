@@ -3,12 +3,16 @@
 //! The result depends on the sources and the compiler, not on where the project lies. Nothing here installs anything; it says what to
 //! install.
 
+mod python;
 mod rust;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::digest_of;
+
+/// What the world of a project is called, where a toolchain wants one.
+const WORLD: &str = "author-rule";
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -36,6 +40,14 @@ pub enum BuildError {
          `rerate plugin new` makes one", .0.display()
     )]
     NoProject(PathBuf),
+    #[error(
+        "componentize-py is not installed: `pip install componentize-py`, or in the project `python3 -m venv .venv && .venv/bin/pip install componentize-py`"
+    )]
+    NoPythonCompiler,
+    #[error("{}: {message}", .path.display())]
+    Manifest { path: PathBuf, message: String },
+    #[error("{} is missing in {}; `rerate plugin new` writes it", .file, .dir.display())]
+    Incomplete { dir: PathBuf, file: &'static str },
     #[error("{} is no crate: it has no Cargo.toml with a [package]", .0.display())]
     NotACrate(PathBuf),
     #[error("{program} does not start: {source}")]
@@ -50,13 +62,20 @@ pub enum BuildError {
 
 enum Language {
     Rust,
+    Python,
 }
 
 impl Language {
     /// By the file that every project of a language has.
     fn of(dir: &Path) -> Option<Self> {
         let has = |file: &str| dir.join(file).is_file();
-        if has("Cargo.toml") { Some(Self::Rust) } else { None }
+        if has("Cargo.toml") {
+            Some(Self::Rust)
+        } else if has("pyproject.toml") {
+            Some(Self::Python)
+        } else {
+            None
+        }
     }
 }
 
@@ -65,10 +84,30 @@ pub fn build_component(dir: &Path, out: &Path) -> Result<Built, BuildError> {
     let dir = dir.canonicalize().map_err(|source| BuildError::File { path: dir.to_owned(), source })?;
     let component = match Language::of(&dir) {
         Some(Language::Rust) => rust::component(&dir)?,
+        Some(Language::Python) => python::component(&dir)?,
         None => return Err(BuildError::NoProject(dir)),
     };
     write_whole(out, &component).map_err(|source| BuildError::File { path: out.to_owned(), source })?;
     Ok(Built { digest: digest_of(&component), size: component.len() })
+}
+
+/// The capabilities that a project's manifest names; `None` for none, or for one that is none.
+fn does<'a>(named: impl Iterator<Item = &'a str>) -> Option<Vec<&'static str>> {
+    let known = |name: &str| ["adjust", "charge", "check"].into_iter().find(|known| *known == name);
+    named.map(known).collect::<Option<Vec<_>>>().filter(|does| !does.is_empty())
+}
+
+/// The contract with a world of the project's own, in a folder below `work`: what a component exports is what its project names.
+fn world(contract: &Path, work: &Path, does: &[&str]) -> Result<PathBuf, BuildError> {
+    let file = |path: PathBuf| move |source| BuildError::File { path, source };
+    let folder = work.join("wit");
+    std::fs::create_dir(&folder).map_err(file(folder.clone()))?;
+    let rule = contract.join("rule.wit");
+    let text = std::fs::read_to_string(&rule).map_err(file(rule))?;
+    let exports: String = does.iter().map(|capability| format!(" export {capability};")).collect();
+    let path = folder.join("rule.wit");
+    std::fs::write(&path, format!("{text}\nworld {WORLD} {{ export describe;{exports} }}\n")).map_err(file(path))?;
+    Ok(folder)
 }
 
 fn output(command: &mut Command) -> Result<std::process::Output, BuildError> {

@@ -1,0 +1,65 @@
+//! A Python project to a component, by componentize-py from PyPI.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{BuildError, does, output, world};
+
+const RULE: &str = "rule.py";
+
+/// Where componentize-py looks for the functions of an interface: classes named after it in one module.
+const ENTRY: &str = "rerate_component_entry";
+
+/// Builds the project in `dir`, an absolute path.
+pub(super) fn component(dir: &Path) -> Result<Vec<u8>, BuildError> {
+    let manifest = dir.join("pyproject.toml");
+    let text = std::fs::read_to_string(&manifest).map_err(|source| BuildError::File { path: manifest.clone(), source })?;
+    let project: toml::Table =
+        toml::from_str(&text).map_err(|error| BuildError::Manifest { path: manifest.clone(), message: error.to_string() })?;
+    let named = project.get("tool").and_then(|tool| tool.get("rerate")).and_then(|rerate| rerate.get("does"));
+    let named = named.and_then(toml::Value::as_array).into_iter().flatten().filter_map(toml::Value::as_str);
+    let does = does(named).ok_or_else(|| BuildError::Manifest {
+        path: manifest,
+        message: "[tool.rerate] needs `does = [\"adjust\"]`, or charge, or check".to_owned(),
+    })?;
+    for file in [RULE, "rerate/component.py", "rerate/wit/rule.wit"] {
+        if !dir.join(file).is_file() {
+            return Err(BuildError::Incomplete { dir: dir.to_owned(), file });
+        }
+    }
+
+    let work = tempfile::tempdir().map_err(|source| BuildError::File { path: std::env::temp_dir(), source })?;
+    let write = |path: &Path, text: &str| std::fs::write(path, text).map_err(|source| BuildError::File { path: path.to_owned(), source });
+    let wit = world(&dir.join("rerate/wit"), work.path(), &does)?;
+    let mut entry = "from rerate.component import Describe\n".to_owned();
+    for capability in &does {
+        match *capability {
+            "adjust" => {
+                // A resource is looked for in a module named after its interface.
+                write(&work.path().join("adjust.py"), "from rerate.component_adjust import Rater\n")?;
+                entry.push_str("import adjust\n\nclass Adjust:\n    pass\n");
+            }
+            "charge" => entry.push_str("from rerate.component_charge import Charge\n"),
+            _ => entry.push_str("from rerate.component_check import Check\n"),
+        }
+    }
+    write(&work.path().join(format!("{ENTRY}.py")), &entry)?;
+
+    let out = work.path().join("out.wasm");
+    let mut command = compiler(dir)?;
+    command.current_dir(work.path()).env_remove("PYTHONPATH").arg("-d").arg(&wit).args(["-w", super::WORLD, "componentize", "--stub-wasi"]);
+    command.arg("-p").arg(dir).arg("-p").arg(work.path()).arg(ENTRY).arg("-o").arg(&out);
+    let answer = output(&mut command)?;
+    if !answer.status.success() {
+        return Err(BuildError::Compile(String::from_utf8_lossy(&answer.stderr).trim().to_owned()));
+    }
+    std::fs::read(&out).map_err(|source| BuildError::File { path: out, source })
+}
+
+/// The project's own environment first, then whatever the shell would find.
+fn compiler(dir: &Path) -> Result<Command, BuildError> {
+    let own = dir.join(".venv/bin/componentize-py");
+    let candidates = [own, PathBuf::from("componentize-py")];
+    let works = |program: &PathBuf| Command::new(program).arg("--version").output().is_ok_and(|answer| answer.status.success());
+    candidates.into_iter().find(works).map(Command::new).ok_or(BuildError::NoPythonCompiler)
+}
