@@ -105,7 +105,6 @@ const RESERVED: &[&str] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Language {
     Rust,
-    #[value(skip)]
     Js,
     Python,
 }

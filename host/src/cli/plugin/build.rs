@@ -42,6 +42,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         | BuildError::NoProject(_)
         | BuildError::Manifest { .. }
         | BuildError::Incomplete { .. }
+        | BuildError::Case(_)
         | BuildError::File { .. } => Failure::input(error),
         error => Failure::run(error),
     })?;

@@ -8,8 +8,8 @@ use crate::plugins::scaffold::{self, Language, Starter};
 pub(super) const EXAMPLES: &str = "\
 Examples:
   rerate plugin new tiered-support --lang rust --kind charge
-  rerate plugin new tag-discount --lang rust                    changes charges
-  rerate plugin new no-losses --lang rust --kind check --dir rules";
+  rerate plugin new tag-discount --lang js                      changes charges
+  rerate plugin new no-losses --lang python --kind check --dir rules";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::cli::{Failure, output, rate};
 use crate::domain::rule::BillPeriod;
+use crate::plugins::cases;
 use crate::plugins::portrait::{Columns, Portrait, portrait};
-use crate::sandbox::Refusal;
+use crate::sandbox::{Refusal, sections};
 
 /// Asked for columns when there is no golden case: what a rule needs under no configuration, in a month like any other.
 fn empty_config() -> Option<(String, BillPeriod)> {
@@ -18,8 +19,13 @@ pub(super) fn paint(component: &[u8]) -> Result<Result<Portrait, Refusal>, Failu
         Ok(plugin) => plugin,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let configs: Vec<_> = empty_config().into_iter().collect();
-    Ok(Ok(portrait(&plugin, component, 0, &configs)))
+    let cases = sections::section(component, sections::CASES).map(|section| cases::unbundle(section.data));
+    let cases = cases.transpose().map_err(Failure::input)?.unwrap_or_default();
+    let mut configs: Vec<_> = cases.iter().map(|case| (case.files.config.clone(), case.bill.clone())).collect();
+    if configs.is_empty() {
+        configs.extend(empty_config());
+    }
+    Ok(Ok(portrait(&plugin, component, cases.len(), &configs)))
 }
 
 pub(super) fn show(portrait: &Portrait, file: &str) {

@@ -3,13 +3,16 @@
 //! The result depends on the sources and the compiler, not on where the project lies. Nothing here installs anything; it says what to
 //! install.
 
+mod javascript;
 mod python;
 mod rust;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::cases::{self, CaseError};
 use super::digest_of;
+use crate::sandbox::sections;
 
 /// What the world of a project is called, where a toolchain wants one.
 const WORLD: &str = "author-rule";
@@ -44,6 +47,12 @@ pub enum BuildError {
         "componentize-py is not installed: `pip install componentize-py`, or in the project `python3 -m venv .venv && .venv/bin/pip install componentize-py`"
     )]
     NoPythonCompiler,
+    #[error(
+        "node is not installed: JavaScript rules need Node.js 20 or newer and npm, from https://nodejs.org or `apt-get install nodejs npm`"
+    )]
+    NoNode,
+    #[error("componentize-js is not installed: `npm install` in {}, or for all projects `npm install --global @bytecodealliance/componentize-js`", .0.display())]
+    NoJavaScriptCompiler(PathBuf),
     #[error("{}: {message}", .path.display())]
     Manifest { path: PathBuf, message: String },
     #[error("{} is missing in {}; `rerate plugin new` writes it", .file, .dir.display())]
@@ -56,12 +65,15 @@ pub enum BuildError {
     Compile(String),
     #[error("what was compiled is no rule: {0}; does the crate end with `rerate_rule::export!(...)`?")]
     NotARule(String),
+    #[error("a golden case: {0}")]
+    Case(#[from] CaseError),
     #[error("{}: {source}", .path.display())]
     File { path: PathBuf, source: std::io::Error },
 }
 
 enum Language {
     Rust,
+    JavaScript,
     Python,
 }
 
@@ -71,6 +83,8 @@ impl Language {
         let has = |file: &str| dir.join(file).is_file();
         if has("Cargo.toml") {
             Some(Self::Rust)
+        } else if has("package.json") {
+            Some(Self::JavaScript)
         } else if has("pyproject.toml") {
             Some(Self::Python)
         } else {
@@ -79,14 +93,19 @@ impl Language {
     }
 }
 
-/// Compiles the project in `dir` and writes the component to `out`.
+/// Compiles the project in `dir`, puts its golden cases into the component and writes it to `out`.
 pub fn build_component(dir: &Path, out: &Path) -> Result<Built, BuildError> {
     let dir = dir.canonicalize().map_err(|source| BuildError::File { path: dir.to_owned(), source })?;
-    let component = match Language::of(&dir) {
+    let cases = cases::read_folder(&dir.join("cases"))?;
+    let mut component = match Language::of(&dir) {
         Some(Language::Rust) => rust::component(&dir)?,
+        Some(Language::JavaScript) => javascript::component(&dir)?,
         Some(Language::Python) => python::component(&dir)?,
         None => return Err(BuildError::NoProject(dir)),
     };
+    if cases.iter().any(|case| case.files.expected.is_some()) {
+        sections::append(&mut component, sections::CASES, &cases::bundle(&cases)?);
+    }
     write_whole(out, &component).map_err(|source| BuildError::File { path: out.to_owned(), source })?;
     Ok(Built { digest: digest_of(&component), size: component.len() })
 }
