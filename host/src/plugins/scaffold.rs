@@ -247,6 +247,7 @@ fn fill(text: &str, name: &str, starter: Starter) -> String {
     let type_name: String = name.split('-').map(capital).collect();
     let title = capital(&name.replace('-', " "));
     text.replace("{{name}}", name)
+        .replace("{{ident}}", &name.replace('-', "_"))
         .replace("{{Type}}", &type_name)
         .replace("{{title}}", &title)
         .replace("{{kind}}", starter.folder())

@@ -1,0 +1,1 @@
+rerate_rule::golden!(adjust {{ident}}::{{Type}});
