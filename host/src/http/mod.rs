@@ -18,6 +18,7 @@ mod lines;
 mod openapi;
 mod plugins;
 mod previews;
+mod quotas;
 mod reply;
 mod reports;
 mod router;

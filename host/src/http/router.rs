@@ -10,7 +10,7 @@ use super::errors::ApiError;
 use super::trace::{self, Boundary};
 use super::{
     AppState, assignments, audit, auth, charges, deployments, events, idempotency, integrations, keys, lines, openapi, plugins, previews,
-    reports, rules, runs, session, shadows, snapshots, subaccounts, tenants, verify,
+    quotas, reports, rules, runs, session, shadows, snapshots, subaccounts, tenants, verify,
 };
 
 /// Bytes of a JSON body: the largest configuration of a rule is half of it.
@@ -22,6 +22,7 @@ fn guarded() -> OpenApiRouter<AppState> {
         .merge(session::routes())
         .merge(openapi::routes())
         .merge(tenants::routes())
+        .merge(quotas::routes())
         .merge(integrations::routes())
         .merge(snapshots::routes())
         .merge(subaccounts::routes())

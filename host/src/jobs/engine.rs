@@ -1,21 +1,23 @@
 //! The reconciler: compares what should be published with what is, and does the difference.
 //!
-//! One task decides. It reads the store, plans, queues, and starts at most one rating at a time, which uses every core; whatever happens
-//! only wakes it. It keeps nothing between two looks but the rating that is under way, so that it may be stopped and started anywhere.
+//! One task decides. It reads the store, plans, queues, and starts at most one shared rating at a time, which uses every core, and beside
+//! it slow ones in lanes of their own; whatever happens only wakes it. It keeps nothing between two looks but the ratings that are under
+//! way and whose rules are slow, so that it may be stopped and started anywhere.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::importing::stopped;
+use super::lanes::{Lane, Metered, UnderWay};
 use super::plan::{Facts, Key, Plan, SumOutOfRange, Wanted, plan};
 use super::work::{self, Batch, Job};
 use super::{Inner, lock};
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
 use crate::domain::rule::{BillPeriod, Capability};
-use crate::events::{Event, Position};
-use crate::store::{ChainEntry, ChainLink, FoundRun, NewRun, Run, RunState, StoreError};
+use crate::events::Event;
+use crate::store::{ChainEntry, ChainLink, FoundRun, NewRun, Run, RunState, StoreError, TenantQuota};
 
 /// After an error of the store: long enough not to fill the log, short enough to go on by itself.
 const RETRY: Duration = Duration::from_secs(5);
@@ -25,19 +27,6 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// Answers about rules' history that are remembered. One is a few hundred bytes.
 const MAX_KNOWN: usize = 50_000;
-
-/// A rating under way.
-pub(super) struct Rating {
-    pub(super) period: Period,
-    pub(super) runs: BTreeMap<String, UnderWay>,
-    pub(super) progress: Arc<Progress>,
-}
-
-/// What a run under way will be, as planned when it began.
-pub(super) struct UnderWay {
-    identity: String,
-    basis: String,
-}
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReconcileError {
@@ -97,10 +86,16 @@ impl std::fmt::Display for Causes<'_> {
 pub(super) async fn reconcile(inner: &Arc<Inner>) -> Result<(), ReconcileError> {
     let seen = inner.wake.count();
     let mut facts = Facts::read(&inner.store).await?;
-    let abandoned = facts.pending.iter().any(|run| run.state == RunState::Running);
-    if abandoned && lock(&inner.rating).is_none() {
-        // A rating whose end could not be stored. One that ended just now is not running any more and stays as it is.
-        inner.store.runs_requeue().await?;
+    let running: Vec<&Run> = facts.pending.iter().filter(|run| run.state == RunState::Running).collect();
+    let abandoned: Vec<String> = {
+        let lanes = lock(&inner.lanes);
+        running.into_iter().filter(|run| lanes.under_way(&run.id).is_none()).map(|run| run.id.clone()).collect()
+    };
+    for run in &abandoned {
+        // Of a rating whose end could not be stored. One that ended just now is not running any more and stays as it is.
+        inner.store.run_requeue(run).await?;
+    }
+    if !abandoned.is_empty() {
         facts = Facts::read(&inner.store).await?;
     }
     let facts = Arc::new(facts);
@@ -233,60 +228,78 @@ async fn put_splits(inner: &Inner, facts: &Facts, plan: &Plan, open: &BTreeMap<K
 /// a deploy made out of date.
 fn cancel_outdated(inner: &Inner, plan: &Plan) {
     let wanted: BTreeSet<&str> = plan.wanted.values().flat_map(|wanted| [wanted.identity.as_str(), wanted.basis.as_str()]).collect();
-    if let Some(rating) = lock(&inner.rating).as_ref()
-        && !rating.runs.values().any(|run| wanted.contains(run.identity.as_str()) || wanted.contains(run.basis.as_str()))
-    {
-        rating.progress.cancel();
+    let still = |run: &UnderWay| wanted.contains(run.identity.as_str()) || wanted.contains(run.basis.as_str());
+    lock(&inner.lanes).keep(still);
+}
+
+/// Starts what the lanes have room for.
+async fn start_next(inner: &Arc<Inner>, plan: &Arc<Plan>, queued: BTreeMap<Key, Run>) -> Result<(), ReconcileError> {
+    loop {
+        let Some(batch) = lock(&inner.lanes).next_waiting() else { break };
+        begin(inner, batch);
+    }
+    if queued.is_empty() {
+        return Ok(());
+    }
+    let quotas = inner.store.quotas().await?;
+    let mut queued: Vec<(Key, Run)> = queued.into_iter().collect();
+    loop {
+        let Some((lane, chosen)) = lock(&inner.lanes).choose(&mut queued, &quotas) else { return Ok(()) };
+        start(inner, plan, lane, chosen, &quotas).await?;
     }
 }
 
-/// Starts the earliest month that has queued runs, unless something is being rated.
-async fn start_next(inner: &Arc<Inner>, plan: &Arc<Plan>, queued: BTreeMap<Key, Run>) -> Result<(), ReconcileError> {
-    if lock(&inner.rating).is_some() {
-        return Ok(());
-    }
-    let Some(period) = queued.keys().next().map(|key| key.period) else { return Ok(()) };
+/// Starts runs of one period together.
+async fn start(
+    inner: &Arc<Inner>,
+    plan: &Arc<Plan>,
+    lane: Lane,
+    chosen: Vec<(Key, Run)>,
+    quotas: &BTreeMap<String, TenantQuota>,
+) -> Result<(), ReconcileError> {
     let mut jobs = Vec::new();
-    for (key, run) in queued.into_iter().filter(|(key, _)| key.period == period) {
+    for (key, run) in chosen {
         let Some(wanted) = plan.wanted.get(&key).filter(|wanted| wanted.identity == run.identity) else { continue };
         match inner.store.run_start(&run.id).await {
             Ok(run) => {
                 inner.tell_run(&run, RunState::Running, None);
-                jobs.push(Job { key, wanted: wanted.clone(), run });
+                let quota = quotas.get(&key.tenant).cloned().unwrap_or_else(|| TenantQuota::default_of(&key.tenant));
+                let metered = Metered::new(quota, lane, plan.charges(&key));
+                jobs.push(Job { key, wanted: wanted.clone(), run, metered });
             }
             Err(StoreError::Conflict(_) | StoreError::NotFound { .. }) => inner.wake.now(),
             Err(error) => return Err(error.into()),
         }
     }
-    if jobs.is_empty() {
-        return Ok(());
+    if let Some(period) = jobs.first().map(|job| job.key.period) {
+        begin(inner, Batch { lane, period, jobs, plan: Arc::clone(plan), progress: Arc::new(Progress::new()) });
     }
-    let progress = Arc::new(Progress::new());
-    let under_way = |wanted: &Wanted| UnderWay { identity: wanted.identity.clone(), basis: wanted.basis.clone() };
-    let runs = jobs.iter().map(|job| (job.run.id.clone(), under_way(&job.wanted))).collect();
-    *lock(&inner.rating) = Some(Rating { period, runs, progress: Arc::clone(&progress) });
-    let batch = Batch { period, jobs, plan: Arc::clone(plan), progress };
+    Ok(())
+}
+
+/// Rates started runs behind our back. What is set aside waits for a lane of its own, still running for everyone else.
+fn begin(inner: &Arc<Inner>, batch: Batch) {
+    let number = lock(&inner.lanes).begin(&batch);
     let inner = Arc::clone(inner);
     tokio::spawn(async move {
-        let telling = tokio::spawn(tell_progress(Arc::clone(&inner)));
-        work::rate(&inner, batch).await;
-        *lock(&inner.rating) = None;
+        let telling = tokio::spawn(tell_progress(Arc::clone(&inner), number));
+        let aside = work::rate(&inner, batch).await;
+        lock(&inner.lanes).end(number, aside);
         telling.abort();
         inner.wake.now();
     });
-    Ok(())
 }
 
 /// Looks at the progress between two notes of it in the store: a reader of runs is content with every two seconds.
 const NOTED_EVERY: u32 = 10;
 
-async fn tell_progress(inner: Arc<Inner>) {
+async fn tell_progress(inner: Arc<Inner>, number: u64) {
     for look in 1_u32.. {
         tokio::time::sleep(PROGRESS_EVERY).await;
-        let told = lock(&inner.rating).as_ref().map(|rating| Event::Rating {
+        let told = lock(&inner.lanes).rating(number).map(|rating| Event::Rating {
             runs: rating.runs.keys().cloned().collect(),
             period: rating.period,
-            position: Position::of(&rating.progress),
+            position: rating.position(),
         });
         let Some(Event::Rating { runs, position, .. }) = &told else { return };
         if look.is_multiple_of(NOTED_EVERY) {
@@ -332,7 +345,7 @@ impl Inner {
 
     /// Whether a run is under way that a deploy alone made out of date.
     fn finishes(&self, run: &Run, wanted: &Wanted) -> bool {
-        lock(&self.rating).as_ref().and_then(|rating| rating.runs.get(&run.id)).is_some_and(|under_way| under_way.basis == wanted.basis)
+        lock(&self.lanes).under_way(&run.id).is_some_and(|under_way| under_way.basis == wanted.basis)
     }
 
     /// Whether a done run's files are still there.

@@ -14,6 +14,7 @@ mod engine;
 mod identity;
 mod importing;
 pub mod ingest;
+mod lanes;
 mod litter;
 mod plan;
 pub mod preview;
@@ -85,10 +86,10 @@ struct Inner {
     wake: Wake,
     import_wake: Notify,
     imports: Mutex<Imports>,
-    rating: Mutex<Option<engine::Rating>>,
     replayer: replay::Replayer,
     background: Mutex<Option<background::Working>>,
     background_wake: Notify,
+    lanes: Mutex<lanes::Lanes>,
     known_history: engine::KnownHistory,
     stop: watch::Sender<bool>,
     /// The wake that the last look which found nothing to do had seen.
@@ -124,10 +125,10 @@ impl Jobs {
             wake,
             import_wake: Notify::new(),
             imports: Mutex::default(),
-            rating: Mutex::default(),
             replayer,
             background: Mutex::default(),
             background_wake: Notify::new(),
+            lanes: Mutex::default(),
             known_history: engine::KnownHistory::default(),
             stop: watch::channel(false).0,
             settled: watch::channel(0).0,
@@ -183,9 +184,7 @@ impl Jobs {
     /// Ends the tasks. A rating under way is given up; the next start does it again.
     pub async fn stop(&self) {
         let _ = self.inner.stop.send(true);
-        if let Some(rating) = lock(&self.inner.rating).as_ref() {
-            rating.progress.cancel();
-        }
+        lock(&self.inner.lanes).cancel_all();
         background::cancel(&self.inner, None);
         if let Some(progress) = &lock(&self.inner.imports).progress {
             progress.cancel();
@@ -201,7 +200,7 @@ impl Inner {
     fn is_idle(&self) -> bool {
         let imports = lock(&self.imports);
         let importing = imports.look || imports.current.is_some() || !imports.due.is_empty();
-        !importing && lock(&self.rating).is_none() && *self.settled.borrow() == self.wake.count()
+        !importing && lock(&self.lanes).is_empty() && *self.settled.borrow() == self.wake.count()
     }
 
     fn import_ended(&self) {

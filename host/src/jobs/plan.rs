@@ -167,6 +167,13 @@ fn account_of(holding: &Holding) -> &str {
 }
 
 impl Plan {
+    /// Charges of a tenant's month.
+    pub(super) fn charges(&self, key: &Key) -> u64 {
+        let split = self.months.get(&key.period).and_then(|month| month.splits.get(&key.currency));
+        let share = split.and_then(|split| split.tenants.iter().find(|share| share.tenant_id == key.tenant));
+        share.map_or(0, |share| share.charges)
+    }
+
     fn want(&self, key: &Key, facts: &Facts, known: &Known<'_>, asks_history: &dyn Fn(&ChainLink, &BillPeriod) -> bool) -> Wanted {
         let bill = BillPeriod { period: key.period, currency: key.currency.clone() };
         let applies = |rule: &&AssignedRule| rule.applies(&key.tenant, key.period);

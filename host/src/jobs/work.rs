@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
-use super::Inner;
 use super::engine::Causes;
+use super::lanes::{Lane, Metered, Verdict};
 use super::plan::{Key, Month, Plan, Wanted};
 use super::rate::{PeriodRequest, RateError, RunRequest, SnapshotInput, rate_period};
+use super::{Inner, lock};
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
 use crate::lake;
@@ -22,32 +23,34 @@ pub(super) struct Job {
     pub(super) key: Key,
     pub(super) wanted: Wanted,
     pub(super) run: Run,
+    pub(super) metered: Metered,
 }
 
 /// Runs of one period.
 pub(super) struct Batch {
+    pub(super) lane: Lane,
     pub(super) period: Period,
     pub(super) jobs: Vec<Job>,
     pub(super) plan: Arc<Plan>,
     pub(super) progress: Arc<Progress>,
 }
 
-/// Rates a batch to its end: every run of it is published, failed or, if it was overtaken, left to what overtook it.
-pub(super) async fn rate(inner: &Arc<Inner>, batch: Batch) {
+/// Rates a batch to its end: every run of it is published, failed, given back to be rated aside or, if it was overtaken, left to what
+/// overtook it.
+pub(super) async fn rate(inner: &Arc<Inner>, batch: Batch) -> Vec<Batch> {
     let runs: Vec<Run> = batch.jobs.iter().map(|job| job.run.clone()).collect();
-    let outcome = match try_rate(inner, batch).await {
-        Ok(()) => Ok(()),
-        Err(Stopped::Store(error)) => Err(Causes(&error).to_string()),
-        Err(Stopped::Reason(reason)) => Err(reason),
+    let reason = match try_rate(inner, batch).await {
+        Ok(aside) => return aside,
+        Err(Stopped::Store(error)) => Causes(&error).to_string(),
+        Err(Stopped::Reason(reason)) => reason,
         // Overtaken, or the daemon stops and the next start takes them up again.
-        Err(Stopped::Cancelled) => return,
+        Err(Stopped::Cancelled) => return Vec::new(),
     };
-    if let Err(reason) = outcome {
-        tracing::error!(reason, "a rating failed");
-        for run in &runs {
-            fail(inner, run, &reason).await;
-        }
+    tracing::error!(reason, "a rating failed");
+    for run in &runs {
+        fail(inner, run, &reason).await;
     }
+    Vec::new()
 }
 
 enum Stopped {
@@ -62,8 +65,9 @@ impl From<StoreError> for Stopped {
     }
 }
 
-async fn try_rate(inner: &Arc<Inner>, batch: Batch) -> Result<(), Stopped> {
+async fn try_rate(inner: &Arc<Inner>, batch: Batch) -> Result<Vec<Batch>, Stopped> {
     let begun = Instant::now();
+    let (lane, plan) = (batch.lane, Arc::clone(&batch.plan));
     let Some(month) = batch.plan.months.get(&batch.period).cloned() else {
         return Err(Stopped::Reason("its snapshots are gone".to_owned()));
     };
@@ -86,7 +90,7 @@ async fn try_rate(inner: &Arc<Inner>, batch: Batch) -> Result<(), Stopped> {
         fail(inner, run, reason).await;
     }
     let rated = match rated {
-        None => return Ok(()),
+        None => return Ok(Vec::new()),
         Some(Ok(rated)) => rated,
         Some(Err(RateError::Month(MonthError::Cancelled))) => return Err(Stopped::Cancelled),
         Some(Err(error)) => return Err(Stopped::Reason(Causes(&error).to_string())),
@@ -94,7 +98,8 @@ async fn try_rate(inner: &Arc<Inner>, batch: Batch) -> Result<(), Stopped> {
     check_split(&rated, &tenants, &month.splits).map_err(Stopped::Reason)?;
     let millis = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
     let recorded = recorded.map_err(Stopped::Reason)?;
-    publish(inner, jobs, rated, recorded, month, millis).await
+    let aside = publish(inner, lane, jobs, rated, recorded, month, millis).await?;
+    Ok(aside.into_iter().map(|job| aside_of(job, &plan)).collect())
 }
 
 /// What a replay of each run needs; nothing for one that failed.
@@ -121,20 +126,25 @@ pub(super) fn sha256_of(path: &Path) -> std::io::Result<String> {
 
 async fn publish(
     inner: &Inner,
+    lane: Lane,
     jobs: Vec<Job>,
     rated: Rated,
     recorded: Vec<Option<Recorded>>,
     month: Month,
     millis: i64,
-) -> Result<(), Stopped> {
-    let mut results = Vec::new();
+) -> Result<Vec<Job>, Stopped> {
+    let (mut results, mut aside) = (Vec::new(), BTreeSet::new());
     for ((job, outcome), recorded) in jobs.iter().zip(rated.runs).zip(recorded) {
         match outcome {
             Ok(outcome) => results.push((job.run.id.clone(), RunResult { recorded, ..result_of(outcome, &job.run, millis) })),
-            Err(failure) => fail(inner, &job.run, &failure.to_string()).await,
+            Err(failure) => match job.metered.verdict(&failure) {
+                Verdict::SetAside => drop(aside.insert(job.run.id.clone())),
+                Verdict::Failed(reason) => fail(inner, &job.run, &reason).await,
+            },
         }
     }
-    let splits: Vec<PeriodSplit> = month.splits.into_values().collect();
+    // A rating aside may end long after it began, when a newer split is published.
+    let splits: Vec<PeriodSplit> = if lane == Lane::Shared { month.splits.into_values().collect() } else { Vec::new() };
     let published = inner.store.runs_publish(&results, &splits).await?;
     let kept: BTreeSet<&str> = published.iter().map(|run| run.id.as_str()).collect();
     for (run, _) in results.iter().filter(|(run, _)| !kept.contains(run.as_str())) {
@@ -146,7 +156,18 @@ async fn publish(
         inner.tell_run(run, RunState::Done, None);
     }
     inner.background_wake.notify_one(); // candidates look at what is published
-    Ok(())
+    for job in jobs.iter().filter(|job| kept.contains(job.run.id.as_str()) && job.metered.was_quick()) {
+        lock(&inner.lanes).take_back(&job.run.tenant_id);
+    }
+    Ok(jobs.into_iter().filter(|job| aside.contains(&job.run.id)).collect())
+}
+
+/// A run that was too slow for the shared lane, from its start and by itself.
+fn aside_of(job: Job, plan: &Arc<Plan>) -> Batch {
+    tracing::info!(run = job.run.id, tenant = job.run.tenant_id, "slow rules: the run is rated aside");
+    let (period, metered) = (job.key.period, job.metered.aside());
+    let jobs = vec![Job { metered, ..job }];
+    Batch { lane: Lane::Aside, period, jobs, plan: Arc::clone(plan), progress: Arc::new(Progress::new()) }
 }
 
 /// Ends a run badly; what is published stays.
@@ -200,7 +221,7 @@ fn prepare(inner: &Inner, batch: Batch, month: &Month) -> Prepared {
     let numbers: BTreeMap<&str, usize> = tenants.iter().enumerate().map(|(number, id)| (id.as_str(), number)).collect();
     let (mut jobs, mut inputs, mut refused, mut runs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for job in batch.jobs {
-        match rules_of(inner, &job.wanted) {
+        match rules_of(inner, &job) {
             Ok(rules) => {
                 runs.push(request_of(inner, &job, numbers[job.key.tenant.as_str()], rules));
                 inputs.push(batch.plan.inputs(&job.key, &job.wanted));
@@ -221,7 +242,7 @@ fn prepare(inner: &Inner, batch: Batch, month: &Month) -> Prepared {
         snapshots: sources.collect(),
         payers: batch.plan.payers.clone(),
         runs,
-        workers: inner.options.workers,
+        workers: batch.lane.workers(inner.options.workers),
         batch_rows: None,
     });
     drop(numbers);
@@ -251,7 +272,8 @@ pub(super) fn note_of(run: &Run) -> String {
     note.to_string()
 }
 
-fn rules_of(inner: &Inner, wanted: &Wanted) -> Result<Vec<ChainRule>, String> {
+fn rules_of(inner: &Inner, job: &Job) -> Result<Vec<ChainRule>, String> {
+    let wanted = &job.wanted;
     let rules = wanted.chain.iter().zip(&wanted.earlier).map(|(link, earlier)| {
         if link.disabled {
             let (title, plugin) = (&link.title, &link.plugin);
@@ -261,7 +283,7 @@ fn rules_of(inner: &Inner, wanted: &Wanted) -> Result<Vec<ChainRule>, String> {
         Ok(ChainRule {
             id: link.rule_id.clone(),
             title: link.title.clone(),
-            plugin,
+            plugin: job.metered.bound(&plugin),
             config: link.config.to_string(),
             earlier: earlier.clone(),
         })

@@ -325,6 +325,14 @@ impl Store {
         Ok(again.fetch_all(&self.write).await?)
     }
 
+    /// Puts a running run back into the queue; one that ended or was overtaken meanwhile stays as it is.
+    pub async fn run_requeue(&self, id: &str) -> Result<Option<Run>> {
+        let again = sqlx::query_as(
+            "UPDATE runs SET state = 'queued', started_at = NULL, progress_done = 0 WHERE id = $1 AND state = 'running' RETURNING *",
+        );
+        Ok(again.bind(id).fetch_optional(&self.write).await?)
+    }
+
     pub async fn run(&self, id: &str) -> Result<Run> {
         let found = sqlx::query_as("SELECT * FROM runs WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
         found.ok_or_else(|| StoreError::not_found("run", id))

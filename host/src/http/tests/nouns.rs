@@ -30,6 +30,29 @@ async fn a_tenant_is_created_shown_renamed_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_tenants_quota_has_defaults_and_is_set_as_a_whole() {
+    let app = TestApp::new().await;
+    let id = app.post("/v1/tenants", json!({"name": "Acme"})).await.ok(201)["id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/tenants/{id}/quota");
+    let defaults = app.get(&path).await;
+    assert_eq!(defaults.header("etag"), Some("\"0\""));
+    let defaults = defaults.ok(200);
+    assert_eq!((&defaults["memory_mib"], &defaults["version"], &defaults["updated_at"]), (&json!(64), &json!(0), &Value::Null));
+    let set =
+        app.call(Method::PUT, &path, &[("if-match", "\"0\"")], Some(json!({"fuel": 2_000_000_000, "concurrent_runs": 1}))).await.ok(200);
+    assert_eq!((&set["fuel"], &set["concurrent_runs"], &set["time_ms"]), (&json!(2_000_000_000), &json!(1), &defaults["time_ms"]));
+    assert_eq!(app.get(&path).await.ok(200), set);
+    let late = app.call(Method::PUT, &path, &[("if-match", "\"0\"")], Some(json!({}))).await;
+    assert!(late.problem().starts_with("412 "), "{}", late.problem());
+    assert_eq!(app.put(&path, json!({})).await.ok(200)["fuel"], defaults["fuel"]);
+    let refused = app.put(&path, json!({"memory_mib": 65})).await;
+    assert_eq!(refused.problem(), "422 invalid: memory_mib is 65; it can be 1 to 64");
+    assert_eq!(app.get("/v1/tenants/tnt_none/quota").await.problem(), "404 not-found: there is no tenant tnt_none");
+    let told = app.get("/v1/audit?noun=quota").await.ok(200)["items"].clone();
+    assert_eq!(told.as_array().map(Vec::len), Some(2));
+}
+
+#[tokio::test]
 async fn an_integration_is_read_at_once_and_on_demand() {
     let app = TestApp::new().await;
     let body = json!({"name": "aws", "kind": "s3", "location": "s3://bills/aws", "endpoint": "http://127.0.0.1:5000"});

@@ -181,7 +181,7 @@ async fn a_restart_leaves_a_rolled_back_plugin_rolled_back() {
     tokio::task::spawn_blocking(move || drop(watch)).await.unwrap();
 }
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     for _ in 0..1_000 {
         if holds().await {
             return;

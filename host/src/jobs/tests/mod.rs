@@ -3,6 +3,7 @@
 mod compared;
 mod deploying;
 mod imports;
+mod neighbours;
 mod previews;
 mod replays;
 mod rerating;

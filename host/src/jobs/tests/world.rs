@@ -191,6 +191,12 @@ pub(super) fn pondering() -> Vec<u8> {
     Guest::adjustment().decide(&Guest::decisions(&count)).extra(&(globals.to_owned() + &numbered(7))).build()
 }
 
+/// A rule that takes eight MiB before it decides anything.
+pub(super) fn hoarding() -> Vec<u8> {
+    let decide = Guest::decisions("(block (result i32) (drop (memory.grow (i32.const 128))) (i32.const 1))");
+    Guest::adjustment().decide(&decide).extra(&numbered(6)).build()
+}
+
 /// A rule that takes no configuration at all.
 pub(super) fn refusing() -> Vec<u8> {
     let configure = "

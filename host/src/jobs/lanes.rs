@@ -1,0 +1,268 @@
+//! Which ratings go on side by side, so that one tenant's rules slow nobody else.
+//!
+//! Runs of one period are rated together in one pass over its charges: the shared lane. In it each run has an allowance of time inside
+//! rules. One that needs more is not failed but set aside: the others are published without it, and it is rated again from the start in a
+//! lane of its own, on one thread, with all of its tenant's quota. Its tenant stays aside until a run of it keeps within the allowance.
+//! Where a run is rated changes nothing in its result. What is remembered here is lost in a restart, which costs one allowance.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::plan::Key;
+use super::work::{Batch, Job};
+use crate::domain::period::Period;
+use crate::domain::progress::Progress;
+use crate::events::Position;
+use crate::rating::RunFailure;
+use crate::sandbox::{Limits, Meter, Plugin, Quota, RuleFailure};
+use crate::store::{Run, TenantQuota};
+
+/// Time inside rules that a run in the shared lane may take whatever its size. Opening instances and deciding takes a compiled rule
+/// a few milliseconds; an endless loop keeps the others waiting this long, once.
+const ALLOWANCE: Duration = Duration::from_millis(200);
+/// And for each of its charges: twice what an interpreted rule takes, a hundred times what a compiled one does.
+const ALLOWANCE_PER_CHARGE: Duration = Duration::from_micros(10);
+
+/// Ratings aside at the same time, each on one thread: bounds what slow rules take from the shared lane, and lets one of them pass
+/// another.
+const ASIDE_MAX: usize = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    Shared,
+    Aside,
+}
+
+impl Lane {
+    pub(super) const fn workers(self, all: usize) -> usize {
+        match self {
+            Self::Shared => all,
+            Self::Aside => 1,
+        }
+    }
+}
+
+/// A rating under way.
+pub(super) struct Rating {
+    lane: Lane,
+    pub(super) period: Period,
+    /// By id.
+    pub(super) runs: BTreeMap<String, UnderWay>,
+    progress: Arc<Progress>,
+}
+
+impl Rating {
+    fn of(batch: &Batch) -> Self {
+        let under_way =
+            |job: &Job| UnderWay { tenant: job.key.tenant.clone(), identity: job.wanted.identity.clone(), basis: job.wanted.basis.clone() };
+        let runs = batch.jobs.iter().map(|job| (job.run.id.clone(), under_way(job))).collect();
+        Self { lane: batch.lane, period: batch.period, runs, progress: Arc::clone(&batch.progress) }
+    }
+
+    pub(super) fn position(&self) -> Position {
+        Position::of(&self.progress)
+    }
+}
+
+/// What a run under way will be, as planned when it began.
+pub(super) struct UnderWay {
+    tenant: String,
+    pub(super) identity: String,
+    pub(super) basis: String,
+}
+
+#[derive(Default)]
+pub(super) struct Lanes {
+    begun: u64,
+    ratings: BTreeMap<u64, Rating>,
+    /// Runs that were set aside and have no lane yet, oldest first. They count as running: a deploy lets them finish.
+    waiting: Vec<(Rating, Batch)>,
+    /// Tenants whose rules are slow.
+    aside: BTreeSet<String>,
+}
+
+impl Lanes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.ratings.is_empty() && self.waiting.is_empty()
+    }
+
+    pub(super) fn begin(&mut self, batch: &Batch) -> u64 {
+        self.begun += 1;
+        self.ratings.insert(self.begun, Rating::of(batch));
+        self.begun
+    }
+
+    /// A rating has ended; what was set aside in it waits from now on.
+    pub(super) fn end(&mut self, number: u64, aside: Vec<Batch>) {
+        self.ratings.remove(&number);
+        for batch in aside {
+            self.aside.extend(batch.jobs.iter().map(|job| job.key.tenant.clone()));
+            self.waiting.push((Rating::of(&batch), batch));
+        }
+    }
+
+    pub(super) fn rating(&self, number: u64) -> Option<&Rating> {
+        self.ratings.get(&number)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Rating> {
+        self.ratings.values().chain(self.waiting.iter().map(|(rating, _)| rating))
+    }
+
+    pub(super) fn under_way(&self, run: &str) -> Option<&UnderWay> {
+        self.all().find_map(|rating| rating.runs.get(run))
+    }
+
+    /// Gives up what has no run that is still wanted.
+    pub(super) fn keep(&mut self, wanted: impl Fn(&UnderWay) -> bool) {
+        self.ratings.values().filter(|rating| !rating.runs.values().any(&wanted)).for_each(|rating| rating.progress.cancel());
+        self.waiting.retain(|(rating, _)| rating.runs.values().any(&wanted));
+    }
+
+    pub(super) fn cancel_all(&self) {
+        self.all().for_each(|rating| rating.progress.cancel());
+    }
+
+    /// Tenants that have a lane of their own now.
+    fn busy(&self) -> BTreeSet<&str> {
+        let aside = self.ratings.values().filter(|rating| rating.lane == Lane::Aside);
+        aside.flat_map(|rating| rating.runs.values()).map(|run| run.tenant.as_str()).collect()
+    }
+
+    /// A run that was set aside and whose turn has come.
+    pub(super) fn next_waiting(&mut self) -> Option<Batch> {
+        let busy = self.busy();
+        let free = |(rating, _): &(Rating, Batch)| !rating.runs.values().any(|run| busy.contains(run.tenant.as_str()));
+        let place = if busy.len() < ASIDE_MAX { self.waiting.iter().position(free) } else { None }?;
+        Some(self.waiting.remove(place).1)
+    }
+
+    /// A run kept within its allowance: its tenant's rules are not slow any more.
+    pub(super) fn take_back(&mut self, tenant: &str) {
+        self.aside.remove(tenant);
+    }
+
+    /// Takes what can begin now out of the queue: the earliest month's runs together, or a single one that is aside.
+    pub(super) fn choose(&self, queued: &mut Vec<(Key, Run)>, quotas: &BTreeMap<String, TenantQuota>) -> Option<(Lane, Vec<(Key, Run)>)> {
+        let mut running: BTreeMap<String, usize> = BTreeMap::new();
+        for under_way in self.all().flat_map(|rating| rating.runs.values()) {
+            *running.entry(under_way.tenant.clone()).or_default() += 1;
+        }
+        let mut within_quota = |tenant: &str| {
+            let most = quotas.get(tenant).map_or(crate::store::DEFAULT_CONCURRENT_RUNS, |quota| quota.concurrent_runs);
+            let running = running.entry(tenant.to_owned()).or_default();
+            let free = i64::try_from(*running).is_ok_and(|running| running < most);
+            *running += usize::from(free);
+            free
+        };
+        if !self.ratings.values().any(|rating| rating.lane == Lane::Shared) {
+            let shared = |key: &Key| !self.aside.contains(&key.tenant);
+            if let Some(period) = queued.iter().map(|(key, _)| key).filter(|key| shared(key)).map(|key| key.period).min() {
+                let (chosen, rest) = std::mem::take(queued)
+                    .into_iter()
+                    .partition::<Vec<_>, _>(|(key, _)| key.period == period && shared(key) && within_quota(&key.tenant));
+                *queued = rest;
+                if !chosen.is_empty() {
+                    return Some((Lane::Shared, chosen));
+                }
+            }
+        }
+        let busy = self.busy();
+        if busy.len() >= ASIDE_MAX {
+            return None;
+        }
+        // One of a tenant at a time, and whoever waits longest first: slow rules do not keep each other out either.
+        let waiting =
+            queued.iter().enumerate().filter(|(_, (key, _))| self.aside.contains(&key.tenant) && !busy.contains(key.tenant.as_str()));
+        let place = waiting
+            .filter(|(_, (key, _))| within_quota(&key.tenant))
+            .min_by(|(_, (_, a)), (_, (_, b))| a.id.cmp(&b.id))
+            .map(|(place, _)| place)?;
+        Some((Lane::Aside, vec![queued.remove(place)]))
+    }
+}
+
+/// What one run's rules may use, and what they used.
+#[derive(Debug)]
+pub(super) struct Metered {
+    quota: TenantQuota,
+    /// None aside.
+    allowance: Option<Duration>,
+    /// By which a run is judged quick, wherever it was rated.
+    quick: Duration,
+    meter: Arc<Meter>,
+}
+
+/// What a failure means.
+pub(super) enum Verdict {
+    /// Too slow for the company it was in.
+    SetAside,
+    Failed(String),
+}
+
+impl Metered {
+    pub(super) fn new(quota: TenantQuota, lane: Lane, charges: u64) -> Self {
+        let quick = ALLOWANCE + ALLOWANCE_PER_CHARGE.saturating_mul(u32::try_from(charges).unwrap_or(u32::MAX));
+        let allowance = (lane == Lane::Shared).then_some(quick);
+        let time = allowance.map_or(time_of(&quota), |allowance| allowance.min(time_of(&quota)));
+        let meter = Meter::new(Quota { fuel: Some(fuel_of(&quota)), time: Some(time) });
+        Self { quota, allowance, quick, meter: Arc::new(meter) }
+    }
+
+    /// The plugin within this run's bounds.
+    pub(super) fn bound(&self, plugin: &Plugin) -> Arc<Plugin> {
+        let memory_bytes = usize::try_from(self.quota.memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
+        let own = plugin.limits();
+        plugin.with(Limits { memory_bytes: memory_bytes.min(own.memory_bytes), ..own.clone() }, Some(Arc::clone(&self.meter)))
+    }
+
+    /// Whether the run would have kept within the allowance of the shared lane.
+    pub(super) fn was_quick(&self) -> bool {
+        self.meter.usage().time < self.quick
+    }
+
+    /// The same quota without the shared lane's allowance, and nothing used.
+    pub(super) fn aside(&self) -> Self {
+        let meter = Meter::new(Quota { fuel: Some(fuel_of(&self.quota)), time: Some(time_of(&self.quota)) });
+        Self { quota: self.quota.clone(), allowance: None, quick: self.quick, meter: Arc::new(meter) }
+    }
+
+    pub(super) fn verdict(&self, failure: &RunFailure) -> Verdict {
+        let used = self.meter.usage();
+        let advice = |quota: &str, used: String| {
+            let tenant = &self.quota.tenant_id;
+            let advice = format!("make the rule cheaper, or raise {quota} with PUT /v1/tenants/{tenant}/quota and retry the run");
+            Verdict::Failed(format!("{failure}; the run had used {used}: {advice}"))
+        };
+        // What the meter says when it refuses is the one sign of it: clocks and ticks differ by a few milliseconds.
+        let reason = failure.to_string();
+        let says = |refusal: RuleFailure| reason.contains(&refusal.to_string());
+        if says(RuleFailure::QuotaFuel { limit: fuel_of(&self.quota) }) {
+            return advice("fuel", format!("{} of {} instructions", used.fuel, self.quota.fuel));
+        }
+        match self.allowance {
+            Some(allowance) if allowance < time_of(&self.quota) => {
+                if says(RuleFailure::QuotaTime { limit: allowance }) {
+                    return Verdict::SetAside;
+                }
+            }
+            _ if says(RuleFailure::QuotaTime { limit: time_of(&self.quota) }) => {
+                return advice("time_ms", format!("{} of {} ms", used.time.as_millis(), self.quota.time_ms));
+            }
+            _ => {}
+        }
+        if reason.contains("MiB of memory") && self.quota.memory_mib < crate::store::DEFAULT_MEMORY_MIB {
+            return advice("memory_mib", format!("up to {} of {} MiB", used.memory_bytes.div_ceil(1 << 20), self.quota.memory_mib));
+        }
+        Verdict::Failed(reason)
+    }
+}
+
+fn fuel_of(quota: &TenantQuota) -> u64 {
+    quota.fuel.unsigned_abs()
+}
+
+fn time_of(quota: &TenantQuota) -> Duration {
+    Duration::from_millis(quota.time_ms.unsigned_abs())
+}
