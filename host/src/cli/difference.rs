@@ -10,7 +10,7 @@ use crate::jobs::preview::{MonthDifference, PreviewResult};
 /// Services that are shown; `--json` has all.
 const SERVICES: usize = 12;
 
-/// Bytes of a description or a key in a table.
+/// Characters of a description in a table.
 const TEXT: usize = 48;
 
 /// An amount with its sign, so that a table of changes reads as one.
@@ -163,10 +163,9 @@ pub(super) fn print_lines(lines: &[&LineDifference]) {
             line.after.to_string(),
             change(line.delta),
             treatment,
-            cut(&line.key),
         ]
     });
-    output::print(&output::table(&["Lines that change most", "Account", ">Now", ">Then", ">Change", "", "Key"], rows));
+    output::print(&output::table(&["Lines that change most", "Account", ">Now", ">Then", ">Change", ""], rows));
 }
 
 fn print_findings(prefix: &str, difference: &Difference) {
