@@ -229,7 +229,7 @@ impl Plugins {
         let manifest = plugin.manifest().clone();
         record.deployment.name = Some(manifest.name.clone());
         record
-            .done(StepOutcome::Done, format!("{} {}, {}", manifest.name, manifest.version, self.sandbox.compiling()), Step::Tested)
+            .done(StepOutcome::Done, format!("{} {}; compiled {}", manifest.name, manifest.version, self.sandbox.compiling()), Step::Tested)
             .await?;
 
         let tested = self.self_test(&plugin, &bytes).await?;

@@ -65,7 +65,7 @@ impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Trusted { key, name } => write!(f, "signed by {name} (key {key})"),
-            Self::Unsigned => f.write_str("unsigned: the component has no signature; sign it with `rerate plugin sign`"),
+            Self::Unsigned => f.write_str("unsigned (`rerate plugin sign` signs a component)"),
             Self::Wrong { key, why } => write!(f, "wrongly signed: {why} (key {key})"),
             Self::Tampered { key, why } => write!(f, "tampered: {why} (signed by key {key})"),
         }

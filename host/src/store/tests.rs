@@ -107,6 +107,7 @@ fn message(result: Result<impl std::fmt::Debug>) -> String {
     result.unwrap_err().to_string()
 }
 
+mod deploying;
 mod opening;
 mod organisation;
 mod rating;
