@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails here
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rerate::bills;
@@ -15,8 +16,8 @@ use rerate::domain::rule::{BillPeriod, Decision, RuleMoney, RuleText};
 use rerate::jobs::ingest::ingest;
 use rerate::jobs::rate::{PeriodRequest, RunRequest, SnapshotInput, rate_period};
 use rerate::rating::{ChainRule, Owners};
-use rerate::sandbox::{Rater, Refusal, RuleFailure, Sandbox, SandboxOptions};
-use rerate_tests::components::FIXTURES;
+use rerate::sandbox::{Log, Rater, Refusal, RuleFailure, Sandbox, SandboxOptions};
+use rerate_tests::components::{BUILTINS, FIXTURES, root};
 
 fn sandbox() -> Sandbox {
     Sandbox::new(SandboxOptions::default()).unwrap()
@@ -148,4 +149,56 @@ fn every_misbehaviour_fails_the_run_of_its_tenant_alone_and_says_what_it_was() {
         let reason = reason(name);
         assert!(reason.contains(said), "{name}: {reason}");
     }
+}
+
+/// The number of the first line of a fixture's source that has this text.
+fn line_of(fixture: &str, text: &str) -> usize {
+    let source = std::fs::read_to_string(root().join("tests/fixtures").join(fixture).join("src/lib.rs")).unwrap();
+    source.lines().position(|line| line.contains(text)).unwrap() + 1
+}
+
+#[test]
+fn a_crash_names_the_line_of_the_rules_own_source_and_its_function() {
+    let failure = decide(&mut rater("traps")).unwrap_err();
+    let line = line_of("traps", "panic!(");
+    let place = format!("rerate_fixture_traps::Traps::decide at src/lib.rs:{line}");
+    assert_eq!(failure.to_string(), format!("the rule crashed in `decide`: it panicked (`unreachable`) in {place}"));
+}
+
+#[test]
+fn a_rule_that_was_stopped_is_told_where_it_was() {
+    let failure = decide(&mut rater("loops")).unwrap_err().to_string();
+    let lines = [line_of("loops", "loop {"), line_of("loops", "spin_loop")];
+    assert!(
+        lines.iter().any(|line| failure.contains(&format!("it was in rerate_fixture_loops::Loops::decide at src/lib.rs:{line}"))),
+        "{failure}"
+    );
+
+    let failure = decide(&mut rater("allocates")).unwrap_err().to_string();
+    assert!(failure.contains("; it was in rerate_fixture_allocates::Allocates::decide at src/lib.rs:"), "{failure}");
+}
+
+#[test]
+fn a_rule_writes_lines_and_its_panic_too_when_it_writes_lines() {
+    let log = Arc::new(Log::default());
+    let plugin = sandbox().load(&std::fs::read(FIXTURES.component("logs")).unwrap()).unwrap().logging(&log);
+    let period = BillPeriod { period: "2026-09".parse().unwrap(), currency: "USD".to_owned() };
+    let mut rater = plugin.open("{}", &period, &[]).unwrap();
+    let services: Dictionary = ["Amazon EC2", "panic"].into_iter().collect();
+    let failure = rater.decide(&[RuleText { new_values: services, codes: vec![0, 1] }]).unwrap_err().to_string();
+    let line = line_of("logs", ".expect(");
+    assert!(failure.contains(&format!("rerate_fixture_logs::Logs::decide at src/lib.rs:{line}")), "{failure}");
+    let lines = log.take().lines;
+    assert_eq!(lines[..3], ["opened for 2026-09-01", "deciding on Amazon EC2", "deciding on panic"]);
+    // Debian's compiler leaves out the words of a panic, not its place.
+    assert!(lines.get(3).is_none_or(|line| line.contains("a service that can be decided on")), "{lines:?}");
+}
+
+#[test]
+fn a_rule_that_writes_no_lines_imports_nothing() {
+    let imports_log = |bytes: &[u8]| bytes.windows(10).any(|window| window == b"rerate:log");
+    for (name, _) in BUILTINS.crates {
+        assert!(!imports_log(&std::fs::read(BUILTINS.component(name)).unwrap()), "{name}");
+    }
+    assert!(imports_log(&std::fs::read(FIXTURES.component("logs")).unwrap()));
 }

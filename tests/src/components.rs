@@ -39,6 +39,7 @@ pub const FIXTURES: Set = Set {
         ("allocates", "tests/fixtures/allocates"),
         ("beyond-range", "tests/fixtures/beyond-range"),
         ("imports-wasi", "tests/fixtures/imports-wasi"),
+        ("logs", "tests/fixtures/logs"),
         ("loops", "tests/fixtures/loops"),
         ("loops-per-row", "tests/fixtures/loops-per-row"),
         ("overflows", "tests/fixtures/overflows"),
@@ -56,7 +57,7 @@ pub const FIXTURES: Set = Set {
 pub struct Locked {
     /// sha256 of the component.
     pub component: String,
-    /// sha256 over the crate, the SDK and the contract.
+    /// sha256 over the crate, the SDK and the contracts.
     pub sources: String,
 }
 
@@ -107,7 +108,7 @@ impl Set {
 /// When a source cannot be read.
 pub fn sources_digest(dir: &str) -> anyhow::Result<String> {
     let root = root();
-    let mut files = vec![root.join("wit/rule.wit")];
+    let mut files = vec![root.join("wit/rule.wit"), root.join("wit/deps/log.wit")];
     for folder in [dir, "plugins/sdk"] {
         files.push(root.join(folder).join("Cargo.toml"));
         collect(&root.join(folder).join("src"), &mut files)?;

@@ -57,6 +57,22 @@ pub struct RuleEffect {
     pub delta: Amount,
 }
 
+/// A line that a rule wrote for its author.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RuleLog {
+    /// Title of the rule.
+    pub rule: String,
+    pub message: String,
+}
+
+/// What the rules of a run wrote, in the order of the charges and the chain: the same every time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RunLogs {
+    pub lines: Vec<RuleLog>,
+    /// Lines that were too many to keep.
+    pub cut: u64,
+}
+
 /// Something that a person should know before an invoice is issued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RuleFinding {

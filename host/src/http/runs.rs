@@ -14,12 +14,17 @@ use super::extract::{Query, page};
 use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
-use crate::domain::rated::RuleFinding;
+use crate::domain::rated::{RuleFinding, RunLogs};
 use crate::jobs::Change;
 use crate::store::{Page, Run, RunFilter, RunState};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(run_list)).routes(routes!(run_get)).routes(routes!(run_retry)).routes(routes!(run_explain))
+    OpenApiRouter::new()
+        .routes(routes!(run_list))
+        .routes(routes!(run_get))
+        .routes(routes!(run_retry))
+        .routes(routes!(run_explain))
+        .routes(routes!(run_logs))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -143,6 +148,12 @@ async fn run_retry(State(state): State<AppState>, Path(id): Path<String>) -> Api
     responses((status = 200, body = Explanation), Problems))]
 async fn run_explain(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<Explanation>> {
     Ok(Json(explain(state.store.run(&id).await?)))
+}
+
+/// Lists what the rules of a run wrote, in the order of the charges and the chain.
+#[utoipa::path(get, path = "/v1/runs/{id}/logs", tag = "runs", params(("id" = String, Path)), responses((status = 200, body = RunLogs), Problems))]
+async fn run_logs(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<RunLogs>> {
+    Ok(Json(state.store.run_logs(&id).await?))
 }
 
 fn explain(run: Run) -> Explanation {

@@ -139,7 +139,12 @@ async fn publish(
             Ok(outcome) => results.push((job.run.id.clone(), RunResult { recorded, ..result_of(outcome, &job.run, millis) })),
             Err(failure) => match job.metered.verdict(&failure) {
                 Verdict::SetAside => drop(aside.insert(job.run.id.clone())),
-                Verdict::Failed(reason) => fail(inner, &job.run, &reason).await,
+                Verdict::Failed(reason) => {
+                    if let Err(error) = inner.store.run_logs_put(&job.run.id, &failure.logs).await {
+                        tracing::error!(run = job.run.id, error = %Causes(&error), "what the rules of a failed run wrote cannot be kept");
+                    }
+                    fail(inner, &job.run, &reason).await;
+                }
             },
         }
     }
@@ -196,6 +201,7 @@ fn result_of(outcome: RunOutcome, run: &Run, rating_millis: i64) -> RunResult {
         by_rule: outcome.by_rule,
         findings: outcome.findings,
         lines: outcome.lines,
+        logs: outcome.logs,
         overlay: Some(overlay_name(run).display().to_string()),
         rating_millis,
         recorded: None,

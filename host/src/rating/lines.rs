@@ -6,7 +6,8 @@ use crate::domain::rated::{RatedLine, RuleFinding};
 use crate::domain::rule::{BillPeriod, Capability, Line, Severity, Total};
 
 use super::adjust::{Effect, adjust};
-use super::chain::Chain;
+use super::chain::{Chain, ChainRule};
+use super::logs::{Logs, Place, logged};
 use super::outcome::RunFailure;
 use super::totals::Gathered;
 use super::working::Working;
@@ -28,6 +29,8 @@ pub(super) struct Lines<'a> {
     /// One a rule.
     pub(super) effects: Vec<Effect>,
     pub(super) findings: Vec<RuleFinding>,
+    /// What rules wrote here.
+    pub(super) logs: Logs,
 }
 
 struct Added {
@@ -38,14 +41,30 @@ struct Added {
 
 impl<'a> Lines<'a> {
     pub(super) fn new(chain: &'a Chain, period: &'a BillPeriod, holds: &'a dyn Fn(&str) -> bool) -> Self {
-        Self { chain, period, holds, added: Vec::new(), effects: vec![Effect::default(); chain.rules.len()], findings: Vec::new() }
+        Self {
+            chain,
+            period,
+            holds,
+            added: Vec::new(),
+            effects: vec![Effect::default(); chain.rules.len()],
+            findings: Vec::new(),
+            logs: Logs::default(),
+        }
     }
 
     /// Takes the lines through one step. `from_charges` are the step's totals over the charges, `opened` those that an adjusting rule
     /// was opened with.
     pub(super) fn step(&mut self, index: usize, from_charges: &[Gathered], opened: &[Total]) -> Result<(), RunFailure> {
+        let chain = self.chain;
+        let mut logs = std::mem::take(&mut self.logs);
+        let rule = &chain.rules[chain.steps[index].rule];
+        let done = logged(&mut logs, Place::Lines, index, rule, |rule| self.step_of(rule, index, from_charges, opened));
+        self.logs = logs;
+        done
+    }
+
+    fn step_of(&mut self, rule: &ChainRule, index: usize, from_charges: &[Gathered], opened: &[Total]) -> Result<(), RunFailure> {
         let step = self.chain.steps[index];
-        let rule = &self.chain.rules[step.rule];
         let fail = |reason: String| RunFailure::of_rule(&rule.title, reason);
         match step.capability {
             Capability::Adjust => {

@@ -8,12 +8,14 @@
 //! laptop and a month in the daemon. A failing rule is data ([`RunFailure`]) and fails only its tenant's run.
 //!
 //! - [`chain`]: a tenant's rules under their configurations, checked
+//! - [`source`]: what the tenants' shares must add up to
 //! - [`split`]: whose row is it, and whose commitment priced it
 //! - [`combine`]: distinct combinations of text columns
 //! - [`working`]: the rows of one tenant in one row group, as the rules change them
 //! - [`adjust`]: one rule over those rows
 //! - [`totals`]: sums that rules ask for
 //! - [`lines`]: lines that rules add
+//! - [`logs`]: lines that rules write
 //! - [`commitment`]: are a commitment's negations and fees treated alike
 //! - [`trace`]: one row's way through its chain, watched
 //! - [`month`]: passes, threads and the invariants
@@ -24,8 +26,10 @@ pub mod combine;
 mod commitment;
 pub mod kernel;
 mod lines;
+mod logs;
 pub mod month;
 pub mod outcome;
+mod source;
 pub mod split;
 #[cfg(test)]
 mod tests;

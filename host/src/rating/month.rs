@@ -1,6 +1,6 @@
 //! A month's rating: passes over the row groups on worker threads, then the lines that rules add, then the invariants.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,8 +17,10 @@ use super::adjust::{Effect, adjust};
 use super::chain::{Chain, ChainRule};
 use super::commitment::Commitments;
 use super::lines::{Lines, charged};
-use super::outcome::{Month, RunFailure, RunOutcome, SplitTotal};
-use super::split::{Owners, Share, Split, sum, take};
+use super::logs::{Logs, Place, logged};
+use super::outcome::{Month, RunFailure, RunOutcome};
+use super::source::SplitTotals;
+use super::split::{Owners, Split, sum, take};
 use super::totals::Gathered;
 use super::trace::{Trace, Watch};
 use super::working::Working;
@@ -98,6 +100,8 @@ struct Run {
 #[derive(Default)]
 struct State {
     failure: Option<RunFailure>,
+    /// Where the failure was and what was written there; none when it was in an earlier pass or not in a row group.
+    failed_at: Option<(GroupRef, Logs)>,
     rows: u64,
     dropped: u64,
     held: u64,
@@ -108,6 +112,33 @@ struct State {
     totals: Vec<Vec<Gathered>>,
     commitments: Commitments,
     trace: Option<Trace>,
+    logs: Logs,
+}
+
+impl State {
+    /// Whether what a row group gives no longer matters. Only failures before it count, so that of several the first in order is told,
+    /// whichever worker came upon it.
+    fn is_lost_before(&self, group: GroupRef) -> bool {
+        self.failure.is_some() && self.failed_at.as_ref().is_none_or(|(at, _)| *at <= group)
+    }
+
+    fn fail(&mut self, group: GroupRef, failure: RunFailure, logs: Logs) {
+        if !self.is_lost_before(group) {
+            self.failure = Some(failure);
+            self.failed_at = Some((group, logs));
+        }
+    }
+
+    /// The failure with what was written before it.
+    fn take_failure(&mut self, chain: Option<&Chain>) -> Option<RunFailure> {
+        let mut failure = self.failure.take()?;
+        if let (Some((group, own)), Some(chain)) = (self.failed_at.take(), chain) {
+            let mut logs = std::mem::take(&mut self.logs).before(group);
+            logs.append(own);
+            failure.logs = logs.finish(chain);
+        }
+        Some(failure)
+    }
 }
 
 /// Splits the month to tenants and rates every run asked for.
@@ -244,7 +275,7 @@ impl Run {
 
     fn begin_pass(&self) {
         let mut state = lock(&self.state);
-        let failure = state.failure.take();
+        let failure = state.take_failure(self.chain.as_ref());
         *state = State { failure, ..State::default() };
         if let Some(chain) = &self.chain {
             state.effects = vec![Effect::default(); chain.rules.len()];
@@ -254,11 +285,17 @@ impl Run {
 
     /// Takes one tenant's rows of one row group through the chain as far as this pass goes. A failure is kept in the state.
     fn rate(&self, group: GroupRef, batch: &Arc<Batch>, rows: Vec<u32>, split: &Split<'_>, pass: usize) -> RatedGroup {
-        let Some(chain) = self.chain.as_ref().filter(|_| lock(&self.state).failure.is_none()) else { return RatedGroup::default() };
-        match self.rate_rows(chain, group, batch, rows, split, self.stops()[pass]) {
-            Ok(rated) => rated,
+        let Some(chain) = self.chain.as_ref().filter(|_| !lock(&self.state).is_lost_before(group)) else { return RatedGroup::default() };
+        let mut logs = Logs::default();
+        let rated = self.rate_rows(chain, group, batch, rows, split, self.stops()[pass], &mut logs);
+        let mut state = lock(&self.state);
+        match rated {
+            Ok(rated) => {
+                state.logs.merge(logs);
+                rated
+            }
             Err(failure) => {
-                lock(&self.state).failure.get_or_insert(failure);
+                state.fail(group, failure, logs);
                 RatedGroup::default()
             }
         }
@@ -272,6 +309,7 @@ impl Run {
         rows: Vec<u32>,
         split: &Split<'_>,
         stop: usize,
+        logs: &mut Logs,
     ) -> Result<RatedGroup, RunFailure> {
         let own = take(batch, &rows);
         let derived = || own.text("x_CommitmentOwnerAccountId").map(|column| split.commitment_owner(self.tenant, column));
@@ -292,8 +330,10 @@ impl Run {
             }
             let mut effect = Effect::default();
             if index < stop && step.capability == Capability::Adjust {
-                let rule = &chain.rules[step.rule];
-                effect = adjust(rule, step.rule, plan, &self.bill, &self.opened[index], chain.batch_rows, &mut working).map_err(fail)?;
+                let adjusted = logged(logs, Place::Charges(group), index, &chain.rules[step.rule], |rule| {
+                    adjust(rule, step.rule, plan, &self.bill, &self.opened[index], chain.batch_rows, &mut working)
+                });
+                effect = adjusted.map_err(fail)?;
                 if let Some(trace) = &mut trace {
                     trace.step(step.rule, &plan.writes, &working);
                 }
@@ -343,22 +383,30 @@ impl Run {
         let totals = (0..stop)
             .try_for_each(|index| lines.step(index, &state.totals[index], &self.opened[index]))
             .and_then(|()| lines.totals(stop, &state.totals[stop]));
+        let mut logs = state.logs;
+        logs.append(lines.logs);
         match totals {
             Ok(totals) => self.opened[stop] = totals,
-            Err(failure) => lock(&self.state).failure = Some(failure),
+            Err(failure) => lock(&self.state).failure = Some(RunFailure { logs: logs.finish(chain), ..failure }),
         }
     }
 
     /// After the last pass: the lines, the sums, and the invariants that must hold before anything is published.
     fn finish(&self, split: &Split<'_>) -> Result<RunOutcome, RunFailure> {
-        let state = std::mem::take(&mut *lock(&self.state));
-        if let Some(failure) = state.failure {
+        let mut state = std::mem::take(&mut *lock(&self.state));
+        if let Some(failure) = state.take_failure(self.chain.as_ref()) {
             return Err(failure);
         }
         let Some(chain) = &self.chain else { return Err(RunFailure::of_invariant("its chain was not prepared")) };
         let holds = |account: &str| split.holds(self.tenant, account);
         let mut lines = Lines::new(chain, &self.bill, &holds);
-        (0..chain.steps.len()).try_for_each(|index| lines.step(index, &state.totals[index], &self.opened[index]))?;
+        let stepped = (0..chain.steps.len()).try_for_each(|index| lines.step(index, &state.totals[index], &self.opened[index]));
+        let mut logs = state.logs;
+        logs.append(std::mem::take(&mut lines.logs));
+        let logs = logs.finish(chain);
+        if let Err(failure) = stepped {
+            return Err(RunFailure { logs, ..failure });
+        }
         let (rated_lines, line_effects, mut findings) = lines.finish();
         let mut effects = state.effects;
         for ((effect, more), rule) in effects.iter_mut().zip(line_effects).zip(&chain.rules) {
@@ -388,6 +436,7 @@ impl Run {
             by_rule: by_rule.map(|(rule, e)| RuleEffect { title: rule.title.clone(), rows: e.rows, delta: Amount(e.delta) }).collect(),
             lines: rated_lines,
             findings,
+            logs,
             trace: state.trace,
         })
     }
@@ -404,54 +453,4 @@ fn sum_of(units: &[i128]) -> Result<i128, RunFailure> {
 /// A worker that panicked has poisoned nothing that is used afterwards: the month fails with it.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// Sums by currency and tenant, and beside them the plain sum of the source.
-#[derive(Default)]
-struct SplitTotals {
-    parts: BTreeMap<(String, Option<usize>), (u64, Amount)>,
-    source: BTreeMap<String, Amount>,
-}
-
-impl SplitTotals {
-    fn add(&mut self, batch: &Batch, shares: &[Share]) -> Result<(), MonthError> {
-        for share in shares {
-            self.add_part((share.currency.clone(), share.tenant), share.rows.len() as u64, share.billed)?;
-        }
-        let costs = super::split::money_of(batch, "BilledCost").unwrap_or_default();
-        let of_currency = super::split::sum_by_text(batch.text("BillingCurrency"), costs).map_err(|_| MonthError::SumOutOfRange)?;
-        of_currency.into_iter().try_for_each(|(currency, total)| self.add_source(currency, total))
-    }
-
-    fn add_part(&mut self, key: (String, Option<usize>), rows: u64, billed: Amount) -> Result<(), MonthError> {
-        let entry = self.parts.entry(key).or_default();
-        *entry = (entry.0 + rows, entry.1.checked_add(billed).ok_or(MonthError::SumOutOfRange)?);
-        Ok(())
-    }
-
-    fn add_source(&mut self, currency: String, total: Amount) -> Result<(), MonthError> {
-        let entry = self.source.entry(currency).or_default();
-        *entry = entry.checked_add(total).ok_or(MonthError::SumOutOfRange)?;
-        Ok(())
-    }
-
-    fn merge(&mut self, other: Self) -> Result<(), MonthError> {
-        for (key, (rows, billed)) in other.parts {
-            self.add_part(key, rows, billed)?;
-        }
-        other.source.into_iter().try_for_each(|(currency, total)| self.add_source(currency, total))
-    }
-
-    /// Checks that tenants and unassigned are the source, to the last digit.
-    fn finish(self) -> Result<Vec<SplitTotal>, MonthError> {
-        for (currency, source_total) in &self.source {
-            let mut parts = self.parts.iter().filter(|((c, _), _)| c == currency);
-            let parts = parts.try_fold(Amount::ZERO, |sum, (_, (_, billed))| sum.checked_add(*billed)).ok_or(MonthError::SumOutOfRange)?;
-            if parts != *source_total {
-                return Err(MonthError::SplitDoesNotAddUp { currency: currency.clone(), parts, source_total: *source_total });
-            }
-        }
-        let total = |((currency, tenant), (rows, billed))| SplitTotal { tenant, currency, rows, billed };
-        Ok(self.parts.into_iter().map(total).collect())
-    }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::money::Amount;
-use crate::domain::rated::{RatedLine, RuleEffect, RuleFinding};
+use crate::domain::rated::{RatedLine, RuleEffect, RuleFinding, RunLogs};
 
 use super::trace::Trace;
 
@@ -20,6 +20,7 @@ pub struct RunOutcome {
     pub by_rule: Vec<RuleEffect>,
     pub lines: Vec<RatedLine>,
     pub findings: Vec<RuleFinding>,
+    pub logs: RunLogs,
     /// Of the row that the caller watched, if it is one of this run's.
     pub trace: Option<Trace>,
 }
@@ -31,15 +32,18 @@ pub struct RunFailure {
     /// Title of the rule that failed; none when an invariant of the rating did not hold.
     pub rule: Option<String>,
     pub reason: String,
+    /// What its rules wrote up to the failure.
+    #[serde(default)]
+    pub logs: RunLogs,
 }
 
 impl RunFailure {
     pub fn of_rule(title: &str, reason: impl ToString) -> Self {
-        Self { rule: Some(title.to_owned()), reason: reason.to_string() }
+        Self { rule: Some(title.to_owned()), reason: reason.to_string(), logs: RunLogs::default() }
     }
 
     pub fn of_invariant(reason: impl ToString) -> Self {
-        Self { rule: None, reason: reason.to_string() }
+        Self { rule: None, reason: reason.to_string(), logs: RunLogs::default() }
     }
 }
 

@@ -7,11 +7,13 @@ use proptest::prelude::*;
 
 use super::month::{RunInput, rate_month};
 use super::split::Owners;
-use super::{Input, Month, MonthError};
+use super::{ChainRule, Input, Month, MonthError};
 use crate::domain::columns::{Batch, Column, MoneyColumn, TextColumn};
 use crate::domain::money::{self, Amount};
 use crate::domain::progress::Progress;
 use crate::domain::rated::{GroupRef, RatedGroup};
+use crate::sandbox::tests::guest::Guest;
+use crate::sandbox::{Limits, Sandbox, SandboxOptions};
 
 /// Subaccount, currency, billed units.
 type Row = (Option<&'static str>, &'static str, i128);
@@ -30,6 +32,16 @@ fn holders(list: &[(&str, usize)]) -> Owners {
 }
 
 fn rate(groups: &[Vec<Row>], owners: Owners, runs: &[(usize, &str)], workers: usize) -> (Result<Month, MonthError>, usize) {
+    rate_by(groups, owners, runs, workers, &[])
+}
+
+fn rate_by(
+    groups: &[Vec<Row>],
+    owners: Owners,
+    runs: &[(usize, &str)],
+    workers: usize,
+    rules: &[ChainRule],
+) -> (Result<Month, MonthError>, usize) {
     let batches: Vec<Batch> = groups.iter().map(|rows| batch(rows)).collect();
     let refs: Vec<(GroupRef, u32)> =
         (0_u32..).zip(&batches).map(|(group, b)| (GroupRef { part: 0, group }, u32::try_from(b.rows).unwrap())).collect();
@@ -42,7 +54,7 @@ fn rate(groups: &[Vec<Row>], owners: Owners, runs: &[(usize, &str)], workers: us
         payers: &BTreeSet::from(["payer".to_owned()]),
         runs: runs
             .iter()
-            .map(|(tenant, currency)| RunInput { tenant: *tenant, currency: (*currency).to_owned(), rules: Vec::new() })
+            .map(|(tenant, currency)| RunInput { tenant: *tenant, currency: (*currency).to_owned(), rules: rules.to_vec() })
             .collect(),
         workers,
         batch_rows: None,
@@ -81,6 +93,68 @@ fn without_rules_a_tenant_is_charged_what_was_billed_and_nobody_loses_a_row() {
 fn a_row_without_a_subaccount_goes_to_whoever_holds_the_billing_account() {
     let (month, _) = rate(&[vec![(None, "USD", 11), (Some("a"), "USD", 1)]], holders(&[("payer", 0)]), &[(0, "USD")], 1);
     assert_eq!(month.unwrap().runs[0].as_ref().unwrap().billed, Amount(11));
+}
+
+fn rule(title: &str, guest: &Guest) -> ChainRule {
+    let limits = Limits { instances: 8, ..Limits::default() };
+    let sandbox = Sandbox::new(SandboxOptions { limits, ..SandboxOptions::default() }).unwrap();
+    let plugin = sandbox.load(&guest.build()).unwrap();
+    ChainRule { id: title.to_owned(), title: title.to_owned(), plugin, config: "{}".to_owned(), earlier: Vec::new() }
+}
+
+/// Writes a line of some digits for each combination, its only one, and then does what `then` says.
+fn writing(digits: u32, then: &str) -> Guest {
+    let decide = Guest::decisions("(i32.const 1)");
+    let at = decide.find("(local.set").unwrap();
+    let write = format!("(call $log (i32.const 3000) (i32.const {digits})) {then}");
+    let decide = format!("{}{write}{}", &decide[..at], &decide[at..]);
+    Guest::adjustment().logs().decide(&decide).extra(r#"(data (i32.const 3000) "0123456789")"#)
+}
+
+#[test]
+fn what_rules_write_comes_back_by_row_group_and_rule_whatever_the_workers() {
+    let groups: Vec<Vec<Row>> = (0..30).map(|_| vec![(Some("a"), "USD", 1)]).collect();
+    let rules = [rule("first", &writing(3, "")), rule("second", &writing(5, ""))];
+    let check = "(call $log (i32.const 3000) (i32.const 7)) (call $zeroed (i32.const 12))";
+    let checks = Guest::checking().logs().check(check).extra(r#"(data (i32.const 3000) "0123456789")"#);
+    let rules = [rules.as_slice(), &[rule("last", &checks)]].concat();
+    for workers in [1, 2, 4] {
+        let (month, _) = rate_by(&groups, holders(&[("a", 0)]), &[(0, "USD")], workers, &rules);
+        let logs = month.unwrap().runs.remove(0).unwrap().logs;
+        let found: Vec<(&str, &str)> = logs.lines.iter().map(|line| (line.rule.as_str(), line.message.as_str())).collect();
+        let expected: Vec<_> = [("first", "012"), ("second", "01234")].repeat(30).into_iter().chain([("last", "0123456")]).collect();
+        assert_eq!((found, logs.cut), (expected, 0));
+    }
+}
+
+#[test]
+fn a_failure_carries_what_was_written_before_it_and_is_the_first_in_order_whatever_the_workers() {
+    // The tenth group and the twelfth have two accounts; the rule decides by account and crashes on a second one.
+    let groups: Vec<Vec<Row>> = (0..30)
+        .map(
+            |group| {
+                if group == 9 || group == 11 { vec![(Some("a"), "USD", 1), (Some("b"), "USD", 1)] } else { vec![(Some("a"), "USD", 1)] }
+            },
+        )
+        .collect();
+    let by_account = "
+        (local $ret i32) (local $names i32)
+        (local.set $ret (call $zeroed (i32.const 64)))
+        (local.set $names (call $zeroed (i32.const 8)))
+        (i32.store (local.get $names) (i32.const 3100)) (i32.store offset=4 (local.get $names) (i32.const 12))
+        (i32.store offset=4 (local.get $ret) (local.get $names)) (i32.store offset=8 (local.get $ret) (i32.const 1))
+        (local.get $ret)";
+    let crash = "(if (i32.gt_u (i32.load offset=12 (local.get 1)) (i32.const 1)) (then (unreachable)))";
+    let guest = writing(4, crash).configure(by_account);
+    let guest = guest.extra(r#"(data (i32.const 3000) "0123456789") (data (i32.const 3100) "SubAccountId")"#);
+    let rules = [rule("steady", &writing(2, "")), rule("fragile", &guest)];
+    for workers in [1, 2, 4] {
+        let (month, _) = rate_by(&groups, holders(&[("a", 0), ("b", 0)]), &[(0, "USD")], workers, &rules);
+        let failure = month.unwrap().runs.remove(0).unwrap_err();
+        assert_eq!(failure.rule.as_deref(), Some("fragile"));
+        assert_eq!(failure.logs.lines.len(), 20, "{workers}");
+        assert_eq!((failure.logs.lines[19].rule.as_str(), failure.logs.lines[19].message.as_str()), ("fragile", "0123"));
+    }
 }
 
 #[test]

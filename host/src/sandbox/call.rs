@@ -10,6 +10,8 @@ use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, WasmBacktrace};
 
 use super::limits::{Allowance, HANDLES, Limits, Work, ticks};
+use super::lines;
+use super::log::Sink;
 use super::meter::{Grant, Meter, Spent};
 
 /// Frames of a crash that are shown: the innermost name the place, more would not fit a table.
@@ -24,14 +26,15 @@ pub enum RuleFailure {
     #[error("the rule crashed in `{call}`: {message}")]
     Trap { call: &'static str, message: String },
     #[error(
-        "the rule was stopped in `{call}` after {limit} instructions, which is its budget for this much input: it loops, or does far too much work per row"
+        "the rule was stopped in `{call}` after {limit} instructions, which is its budget for this much input: it loops, or does far too much work per row{}",
+        was_in(.at)
     )]
-    OutOfFuel { call: &'static str, limit: u64 },
-    #[error("the rule was stopped in `{call}` after {} ms, its deadline; it had used {fuel} of {fuel_limit} instructions", .after.as_millis())]
-    Deadline { call: &'static str, after: Duration, fuel: u64, fuel_limit: u64 },
-    #[error("the rule was stopped in `{call}` because it wanted {} MiB of memory; its limit is {} MiB", .wanted >> 20, .limit >> 20)]
-    Memory { call: &'static str, wanted: usize, limit: usize },
-    #[error("the rule was stopped because `{call}` returned more than {limit} bytes")]
+    OutOfFuel { call: &'static str, limit: u64, at: Option<String> },
+    #[error("the rule was stopped in `{call}` after {} ms, its deadline; it had used {fuel} of {fuel_limit} instructions{}", .after.as_millis(), was_in(.at))]
+    Deadline { call: &'static str, after: Duration, fuel: u64, fuel_limit: u64, at: Option<String> },
+    #[error("the rule was stopped in `{call}` because it wanted {} MiB of memory; its limit is {} MiB{}", .wanted >> 20, .limit >> 20, was_in(.at))]
+    Memory { call: &'static str, wanted: usize, limit: usize, at: Option<String> },
+    #[error("the rule was stopped because `{call}` handed over more than {limit} bytes at once")]
     Output { call: &'static str, limit: usize },
     /// Not final when the call was given narrow money: it can be repeated with wide.
     #[error("an amount left the range in which the rule computes")]
@@ -55,6 +58,11 @@ pub enum RuleFailure {
     Start(String),
 }
 
+/// Where a rule was when it was stopped: places in its own sources if the component tells them, innermost first, else its functions.
+fn was_in(at: &Option<String>) -> String {
+    at.as_ref().map_or(String::new(), |at| format!("; it was in {at}"))
+}
+
 impl RuleFailure {
     pub(super) fn invalid(message: &str) -> Self {
         Self::Invalid(message.chars().take(MESSAGE_CHARS).collect())
@@ -72,23 +80,32 @@ pub(super) enum NotStarted {
 pub(super) struct Session {
     store: Store<Allowance>,
     instance: Instance,
-    limits: Limits,
-    meter: Option<Arc<Meter>>,
+    terms: Arc<Terms>,
     dead: bool,
+}
+
+/// On what terms instances run.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    pub(super) limits: Limits,
+    pub(super) meter: Option<Arc<Meter>>,
+    pub(super) log: Sink,
+    /// The component's section that says where its code comes from.
+    pub(super) lines: Option<Arc<[u8]>>,
 }
 
 impl Session {
     /// Starts an instance; what its start function runs is on the base budget.
-    pub(super) fn start(pre: &InstancePre<Allowance>, limits: &Limits, meter: Option<&Arc<Meter>>) -> Result<Self, NotStarted> {
-        let mut store = Store::new(pre.engine(), Allowance::new(limits.memory_bytes));
+    pub(super) fn start(pre: &InstancePre<Allowance>, terms: &Arc<Terms>) -> Result<Self, NotStarted> {
+        let mut store = Store::new(pre.engine(), Allowance::new(terms.limits.memory_bytes, terms.log.clone()));
         store.limiter(|allowance| allowance);
         store.set_max_component_handles(HANDLES);
         let mut full = false;
-        let started = metered(&mut store, limits, meter, "start", Work::default(), |store| {
+        let started = metered(&mut store, terms, "start", Work::default(), |store| {
             pre.instantiate(store).inspect_err(|error| full = error.is::<PoolConcurrencyLimitError>())
         });
         match started {
-            Ok(instance) => Ok(Self { store, instance, limits: limits.clone(), meter: meter.cloned(), dead: false }),
+            Ok(instance) => Ok(Self { store, instance, terms: Arc::clone(terms), dead: false }),
             Err(_) if full => Err(NotStarted::Full),
             Err(RuleFailure::Trap { message, .. }) => Err(NotStarted::Failed(RuleFailure::Start(message))),
             Err(failure) => Err(NotStarted::Failed(failure)),
@@ -106,7 +123,7 @@ impl Session {
             return Err(RuleFailure::Dead);
         }
         let instance = self.instance;
-        let result = metered(&mut self.store, &self.limits, self.meter.as_ref(), call, work, |store| body(store, &instance));
+        let result = metered(&mut self.store, &self.terms, call, work, |store| body(store, &instance));
         self.dead = result.is_err();
         result
     }
@@ -124,12 +141,12 @@ impl Session {
 
 fn metered<T>(
     store: &mut Store<Allowance>,
-    limits: &Limits,
-    meter: Option<&Arc<Meter>>,
+    terms: &Terms,
     call: &'static str,
     work: Work,
     body: impl FnOnce(&mut Store<Allowance>) -> wasmtime::Result<T>,
 ) -> Result<T, RuleFailure> {
+    let (limits, meter) = (&terms.limits, terms.meter.as_deref());
     let budget = limits.budget(work);
     let own = Grant { fuel: budget.fuel, time: limits.deadline };
     let granted = meter.map_or(Ok(own), |meter| meter.grant(own))?;
@@ -144,32 +161,58 @@ fn metered<T>(
         meter.record(call, work, Spent { fuel, fuel_limit: budget.fuel, time, memory_bytes: store.data().used() })
     });
     let answer = result.map_err(|error| {
+        let at = || place(&error, terms.lines.as_deref());
         if let Some(wanted) = store.data().denied {
-            return RuleFailure::Memory { call, wanted, limit: limits.memory_bytes };
+            return RuleFailure::Memory { call, wanted, limit: limits.memory_bytes, at: at() };
         }
         let quota = |by_fuel| meter.and_then(|meter| meter.stopped_for(own, granted, by_fuel));
         match error.downcast_ref::<Trap>() {
-            Some(Trap::OutOfFuel) => quota(true).unwrap_or(RuleFailure::OutOfFuel { call, limit: budget.fuel }),
-            Some(Trap::Interrupt) => {
-                quota(false).unwrap_or(RuleFailure::Deadline { call, after: limits.deadline, fuel, fuel_limit: budget.fuel })
+            Some(Trap::OutOfFuel) => quota(true).unwrap_or_else(|| RuleFailure::OutOfFuel { call, limit: budget.fuel, at: at() }),
+            Some(Trap::Interrupt) => quota(false).unwrap_or_else(|| {
+                let (after, fuel_limit) = (limits.deadline, budget.fuel);
+                RuleFailure::Deadline { call, after, fuel, fuel_limit, at: at() }
+            }),
+            _ if error.root_cause().to_string().contains("fuel allocated for hostcalls") => {
+                RuleFailure::Output { call, limit: budget.output }
             }
-            _ if error.to_string().contains("fuel allocated for hostcalls") => RuleFailure::Output { call, limit: budget.output },
-            _ => RuleFailure::Trap { call, message: describe(&error) },
+            _ => RuleFailure::Trap { call, message: describe(&error, at()) },
         }
     })?;
     recorded.map(|()| answer)
 }
 
-/// The kind of a crash and where it happened, innermost function first.
-fn describe(error: &wasmtime::Error) -> String {
+/// The kind of a crash and where it happened.
+fn describe(error: &wasmtime::Error, at: Option<String>) -> String {
     let kind = match error.downcast_ref::<Trap>() {
         Some(Trap::UnreachableCodeReached) => "it panicked (`unreachable`)".to_owned(),
         Some(Trap::StackOverflow) => "it recursed too deeply".to_owned(),
         Some(trap) => trap.to_string().trim_start_matches("wasm trap: ").to_owned(),
         None => error.root_cause().to_string(),
     };
-    let frames: Vec<String> = error.downcast_ref::<WasmBacktrace>().map(names).unwrap_or_default();
-    if frames.is_empty() { kind } else { format!("{kind} in {}", frames.join(" < ")) }
+    at.map_or(kind.clone(), |at| format!("{kind} in {at}"))
+}
+
+/// Where the guest was when its call ended, innermost first.
+fn place(error: &wasmtime::Error, lines: Option<&[u8]>) -> Option<String> {
+    let backtrace = error.downcast_ref::<WasmBacktrace>()?;
+    let own = lines.map(|lines| own_places(backtrace, lines)).unwrap_or_default();
+    let frames = if own.is_empty() { names(backtrace) } else { own };
+    (!frames.is_empty()).then(|| frames.join(" < "))
+}
+
+/// Places in the rule's own sources. Of the modules of a component only the rule's has a memory of its own to offer; the others are
+/// the encoder's.
+fn own_places(backtrace: &WasmBacktrace, lines: &[u8]) -> Vec<String> {
+    /// As many as the runtime records.
+    const RECORDED: usize = 20;
+    let frames = backtrace.frames().iter().take(RECORDED).filter(|frame| frame.module().get_export("memory").is_some());
+    let mut places: Vec<String> = frames
+        .filter_map(|frame| lines::find(lines, frame.func_index(), u32::try_from(frame.func_offset()?).ok()?))
+        .map(|place| place.to_string())
+        .collect();
+    places.dedup();
+    places.truncate(FRAMES);
+    places
 }
 
 /// Functions of the guest without the machinery by which its language panics.

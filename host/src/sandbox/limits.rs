@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
+use super::log::Sink;
+
 /// Largest component that is accepted: Python and JavaScript guests carry their interpreter and reach 12 to 18 MB.
 pub const COMPONENT_BYTES: usize = 32 << 20;
 
@@ -102,23 +104,25 @@ impl Limits {
     }
 }
 
-/// A time in ticks, never none: no deadline at all wraps around and interrupts at once.
+/// A time in ticks, one more than fits, since the first may come at once. Bounded: no deadline at all wraps around and interrupts.
 pub(super) fn ticks(time: Duration) -> u64 {
-    u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u64::from(u32::MAX)).clamp(1, u64::from(u32::MAX))
+    u64::try_from(time.as_millis().div_ceil(TICK.as_millis()) + 1).unwrap_or(u64::MAX).min(u64::from(u32::MAX))
 }
 
-/// The memory of one store. Growth beyond the limit ends the call: a guest that is told "no" tends to go on with wrong state.
+/// What one store may have, and where its lines go. Growth beyond the limit ends the call: a guest that is told "no" tends to go on with wrong state.
 #[derive(Debug)]
 pub(super) struct Allowance {
     limit: usize,
     used: usize,
     /// What the guest asked for when it was refused.
     pub(super) denied: Option<usize>,
+    /// Where its lines go; without one they are counted as work and forgotten.
+    pub(super) log: Sink,
 }
 
 impl Allowance {
-    pub(super) const fn new(limit: usize) -> Self {
-        Self { limit, used: 0, denied: None }
+    pub(super) const fn new(limit: usize, log: Sink) -> Self {
+        Self { limit, used: 0, denied: None, log }
     }
 
     /// Linear memory of the instance; it never shrinks.

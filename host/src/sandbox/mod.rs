@@ -10,6 +10,8 @@ mod compile;
 mod engine;
 mod interfaces;
 mod limits;
+pub mod lines;
+mod log;
 mod meter;
 pub mod sections;
 mod validate;
@@ -27,12 +29,13 @@ pub use self::call::RuleFailure;
 pub use self::compile::{CHILD_COMMAND, Compile, compile_child_main};
 pub use self::interfaces::{Interfaces, interfaces};
 pub use self::limits::{COMPONENT_BYTES, Limits};
+pub use self::log::{Log, Logged};
 pub use self::meter::{CallUsage, Meter, Quota, Usage};
 pub use self::validate::Refusal;
 
 use self::bindings::v1;
 use self::cache::{Artefact, Cache};
-use self::call::{NotStarted, Session};
+use self::call::{NotStarted, Session, Terms};
 use self::engine::Engines;
 use self::limits::Allowance;
 use self::validate::Validated;
@@ -120,7 +123,12 @@ impl Sandbox {
     }
 
     fn plugin(&self, code: Arc<Code>) -> Arc<Plugin> {
-        Arc::new(Plugin { code, limits: self.options.limits.clone(), meter: None })
+        let terms = self.terms(code.lines.clone());
+        Arc::new(Plugin { code, terms })
+    }
+
+    fn terms(&self, lines: Option<Arc<[u8]>>) -> Arc<Terms> {
+        Arc::new(Terms { limits: self.options.limits.clone(), meter: None, log: None, lines })
     }
 
     fn code(&self, digest: &str, component: &Validated<'_>) -> Result<Component, Refusal> {
@@ -149,8 +157,9 @@ impl Sandbox {
             spare: OnceLock::new(),
             capabilities: validated.capabilities,
             memory_bytes: self.options.limits.memory_bytes,
+            lines: sections::section(validated.bytes, sections::LINES).map(|section| section.data.into()),
         };
-        let (mut session, exports) = code.session(&self.options.limits, None).map_err(Refusal::Describe)?;
+        let (mut session, exports) = code.session(&self.terms(code.lines.clone())).map_err(Refusal::Describe)?;
         session.look(|store, instance| exports.check_types(store, instance)).map_err(contract)?;
         let manifest = exports.about(&mut session).map_err(Refusal::Describe)?;
         drop(session);
@@ -178,8 +187,7 @@ fn hex(bytes: &[u8]) -> String {
 /// A component that is ready to run under limits of its own. Calls may come from many threads; each has its own instance.
 pub struct Plugin {
     code: Arc<Code>,
-    limits: Limits,
-    meter: Option<Arc<Meter>>,
+    terms: Arc<Terms>,
 }
 
 /// A component's native code, ready for instances, and what it says of itself.
@@ -195,9 +203,11 @@ struct Code {
     capabilities: Vec<Capability>,
     /// The most that one instance has room for.
     memory_bytes: usize,
+    /// What the component says of where its code comes from, unread.
+    lines: Option<Arc<[u8]>>,
 }
 
-/// Native code of one engine with its imports resolved, of which there are none, and its exports found.
+/// Native code of one engine with its imports resolved, of which there is at most the log, and its exports found.
 struct Linked {
     pre: InstancePre<Allowance>,
     contract: v1::Contract,
@@ -221,12 +231,20 @@ impl Plugin {
     #[must_use]
     pub fn with(&self, limits: Limits, meter: Option<Arc<Meter>>) -> Arc<Self> {
         let memory_bytes = limits.memory_bytes.min(self.code.memory_bytes);
-        Arc::new(Self { code: Arc::clone(&self.code), limits: Limits { memory_bytes, ..limits }, meter })
+        let terms = Terms { limits: Limits { memory_bytes, ..limits }, meter, ..Terms::clone(&self.terms) };
+        Arc::new(Self { code: Arc::clone(&self.code), terms: Arc::new(terms) })
+    }
+
+    /// The same, with its lines written to `log`. Without one they are not kept.
+    #[must_use]
+    pub fn logging(&self, log: &Arc<Log>) -> Arc<Self> {
+        let terms = Terms { log: Some(Arc::clone(log)), ..Terms::clone(&self.terms) };
+        Arc::new(Self { code: Arc::clone(&self.code), terms: Arc::new(terms) })
     }
 
     /// What each call may use.
-    pub const fn limits(&self) -> &Limits {
-        &self.limits
+    pub fn limits(&self) -> &Limits {
+        &self.terms.limits
     }
 
     /// SHA-256 of the component in hexadecimal: its identity.
@@ -249,7 +267,7 @@ impl Plugin {
     }
 
     fn session(&self) -> Result<(Session, &v1::Contract), RuleFailure> {
-        self.code.session(&self.limits, self.meter.as_ref())
+        self.code.session(&self.terms)
     }
 
     /// Checks a configuration (JSON) and says what the rule needs under it.
@@ -281,14 +299,14 @@ impl Plugin {
 
 impl Code {
     /// A fresh instance, from the pool when it has room.
-    fn session(&self, limits: &Limits, meter: Option<&Arc<Meter>>) -> Result<(Session, &v1::Contract), RuleFailure> {
-        match Session::start(&self.linked.pre, limits, meter) {
+    fn session(&self, terms: &Arc<Terms>) -> Result<(Session, &v1::Contract), RuleFailure> {
+        match Session::start(&self.linked.pre, terms) {
             Ok(session) => return Ok((session, &self.linked.contract)),
             Err(NotStarted::Failed(failure)) => return Err(failure),
             Err(NotStarted::Full) => {}
         }
         let spare = self.spare().map_err(|error| RuleFailure::Start(format!("{error:#}")))?;
-        match Session::start(&spare.pre, limits, meter) {
+        match Session::start(&spare.pre, terms) {
             Ok(session) => Ok((session, &spare.contract)),
             Err(NotStarted::Failed(failure)) => Err(failure),
             Err(NotStarted::Full) => Err(RuleFailure::Start("no instance is free".to_owned())),
@@ -307,7 +325,9 @@ impl Code {
 
 impl Linked {
     fn new(component: &Component, capabilities: &[Capability]) -> wasmtime::Result<Self> {
-        let pre = Linker::new(component.engine()).instantiate_pre(component)?;
+        let mut linker = Linker::new(component.engine());
+        log::define(&mut linker)?;
+        let pre = linker.instantiate_pre(component)?;
         let contract = v1::Contract::find(&pre, capabilities)?;
         Ok(Self { pre, contract })
     }

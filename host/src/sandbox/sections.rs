@@ -20,6 +20,8 @@ pub struct Section<'a> {
     pub data: &'a [u8],
     /// Offset of the section's first byte in the file.
     pub at: usize,
+    /// Offset behind its last byte.
+    pub end: usize,
     /// Whether nothing follows.
     pub is_last: bool,
 }
@@ -38,7 +40,7 @@ pub fn custom_sections(component: &[u8]) -> impl Iterator<Item = Section<'_>> {
             if id == CUSTOM {
                 let (length, text) = leb(payload, 0)?;
                 let name = std::str::from_utf8(payload.get(text..text.checked_add(length)?)?).ok()?;
-                return Some(Section { name, data: &payload[text + length..], at: start, is_last: end == component.len() });
+                return Some(Section { name, data: &payload[text + length..], at: start, end, is_last: end == component.len() });
             }
         }
     })

@@ -6,6 +6,7 @@ use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
 use super::call::RuleFailure;
 use super::limits::{COMPONENT_BYTES, Limits};
+use super::log::{LOG_FUNCTION, LOG_IMPORT};
 use crate::domain::rule::Capability;
 
 /// The contract's package, and the version of it that this daemon speaks: 1.0 and its corrections.
@@ -16,6 +17,9 @@ const SUPPORTED: &str = "1.0";
 
 /// A page of linear memory; other sizes are a feature that is off.
 const PAGE_BYTES: u64 = 1 << 16;
+
+/// Components inside of components. Tools nest two or three; checking a hundred thousand took minutes, and the time grows with the square.
+const NESTING: usize = 16;
 
 /// Why a component is not accepted, as a sentence that its author can act on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +40,9 @@ pub enum Refusal {
         "the component imports `{name}`, but a rule has no files, clock, randomness, network or environment. Build Rust for wasm32-unknown-unknown, JavaScript with all features of componentize-js disabled, Python with componentize-py --stub-wasi"
     )]
     Wasi { name: String },
-    #[error("the component imports `{name}`; a rule may import nothing but the types of `{PACKAGE}`")]
+    #[error(
+        "the component imports `{name}`; a rule may import the types of `{PACKAGE}`, and `{LOG_IMPORT}` with its one function `{LOG_FUNCTION}`"
+    )]
     Import { name: String },
     #[error("the component starts with {} MiB of memory; a rule may have {} MiB. Link it with a smaller stack and static data", .bytes >> 20, .limit >> 20)]
     Memory { bytes: u64, limit: u64 },
@@ -99,12 +105,20 @@ pub(super) fn validate<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Validated
     let types = Validator::new_with_features(features()).validate_all(bytes).map_err(|error| Refusal::Malformed(error.to_string()))?;
     let types = types.as_ref();
     for name in surface.imports {
-        let only_types = match types.component_item_for_import(name).map(|item| &item.ty) {
-            Some(ComponentEntityType::Instance(id)) => types[*id].exports.values().all(
-                |item| matches!(&item.ty, ComponentEntityType::Type { created, .. } if !matches!(created, ComponentAnyTypeId::Resource(_))),
-            ),
-            _ => false,
+        let instance = match types.component_item_for_import(name).map(|item| &item.ty) {
+            Some(ComponentEntityType::Instance(id)) => Some(&types[*id].exports),
+            _ => None,
         };
+        // Its type is compared when the component is linked.
+        let is_log = |(export, ty): (&String, &ComponentEntityType)| export == LOG_FUNCTION && matches!(ty, ComponentEntityType::Func(_));
+        if name == LOG_IMPORT && instance.is_some_and(|exports| exports.iter().all(|(export, item)| is_log((export, &item.ty)))) {
+            continue;
+        }
+        let only_types = instance.is_some_and(|exports| {
+            exports.values().all(
+                |item| matches!(&item.ty, ComponentEntityType::Type { created, .. } if !matches!(created, ComponentAnyTypeId::Resource(_))),
+            )
+        });
         match contract_name(name)? {
             Some("types") if only_types => {}
             _ if name.starts_with("wasi:") => return Err(Refusal::Wasi { name: name.to_owned() }),
@@ -161,6 +175,9 @@ fn surface(bytes: &[u8]) -> Result<Surface<'_>, Refusal> {
                 let components = nesting.iter().filter(|outer| matches!(outer, Encoding::Component)).count();
                 if encoding == Encoding::Module && components > 1 {
                     return Err(Refusal::Composed);
+                }
+                if nesting.len() == NESTING {
+                    return Err(Refusal::Malformed(format!("components are nested more than {NESTING} deep")));
                 }
                 nesting.push(encoding);
             }

@@ -18,6 +18,7 @@ mod plugins;
 mod previews;
 mod quotas;
 mod rules;
+mod run_logs;
 mod runs;
 mod shadows;
 mod snapshots;

@@ -10,13 +10,14 @@ use utoipa::ToSchema;
 
 use super::inputs::{Recorded, record};
 use super::integrations::shortened;
+use super::run_logs::put_logs;
 use super::splits::{PeriodSplit, put_split};
 use super::values::{count, counted, json, to_json};
 use super::{MAX_TEXT, Page, PageRequest, Result, Store, StoreError};
 use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
-use crate::domain::rated::{RatedLine, RuleEffect, RuleFinding};
+use crate::domain::rated::{RatedLine, RuleEffect, RuleFinding, RunLogs};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -136,6 +137,7 @@ pub struct RunResult {
     pub by_rule: Vec<RuleEffect>,
     pub findings: Vec<RuleFinding>,
     pub lines: Vec<RatedLine>,
+    pub logs: RunLogs,
     pub overlay: Option<String>,
     pub rating_millis: i64,
     /// What a replay needs.
@@ -228,6 +230,7 @@ impl Store {
                 if let Some(recorded) = &result.recorded {
                     record(&mut tx, id, recorded).await?;
                 }
+                put_logs(&mut tx, id, &result.logs).await?;
                 publish(&mut tx, &run).await?;
                 published.push(run);
             }

@@ -5,7 +5,8 @@
 //! `rerate_rule::export!(adjust MyRule);`, makes it a component when it is compiled for wasm32; natively the same line only checks that
 //! the traits are there, and [`testing::Table`] runs the rule over a table of charges.
 //!
-//! Nothing here does input or output, and no number is ever a float: a component imports nothing, so a rule cannot do more than answer.
+//! Nothing here does input or output, and no number is ever a float: a component imports nothing but, if it
+//! writes them, lines for its author ([`log!`]), so a rule cannot do more than answer.
 
 mod charge;
 mod condition;
@@ -14,6 +15,7 @@ mod decision;
 mod exact;
 mod json;
 pub mod line;
+mod log;
 mod money;
 mod month;
 mod plan;
@@ -36,6 +38,7 @@ pub use condition::{Condition, Test, Where};
 pub use config::ConfigError;
 pub use decision::{Amount, Decision, IfMissing, Treatment};
 pub use exact::{Factor, Overflow, Rounding, Units};
+pub use log::log;
 pub use money::{Money, MoneyError};
 pub use month::Month;
 pub use plan::{Period, Plan, Total, TotalGroup, TotalRequest};

@@ -252,3 +252,11 @@ fn custom<R: Adjust>(rater: &Rater<R>, slot: u32, reads: &[Option<Money>]) -> Re
         _ => None,
     })
 }
+
+/// The lines that rules wrote on this thread since the last time, at most a hundred. In a component there are none: the host has them.
+pub fn logged() -> Vec<String> {
+    #[cfg(not(target_arch = "wasm32"))]
+    return crate::log::take();
+    #[cfg(target_arch = "wasm32")]
+    Vec::new()
+}

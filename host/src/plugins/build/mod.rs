@@ -4,6 +4,7 @@
 //! install.
 
 mod javascript;
+mod lines;
 mod python;
 mod rust;
 

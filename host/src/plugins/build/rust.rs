@@ -7,7 +7,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{BuildError, TARGET, output};
+use super::{BuildError, TARGET, lines, output};
+use crate::sandbox::sections;
 
 /// Stack of a rule: the default of 1 MiB would be touched memory in every instance.
 const STACK_BYTES: u32 = 128 * 1024;
@@ -28,7 +29,11 @@ pub(super) fn component(dir: &Path) -> Result<Vec<u8>, BuildError> {
     let compiler = find_compiler(dir)?;
     let package = find_package(dir)?;
     let module = compile(dir, &package, &compiler)?;
-    componentize(&module).map_err(|error| BuildError::NotARule(format!("{error:#}")))
+    let not_a_rule = |error: anyhow::Error| BuildError::NotARule(format!("{error:#}"));
+    let table = lines::table(&module, &package.remapped(dir), &package.remapped(&package.source_dir)).map_err(not_a_rule)?;
+    let mut component = componentize(&lines::strip(&module)).map_err(not_a_rule)?;
+    sections::append(&mut component, sections::LINES, &table);
+    Ok(component)
 }
 
 fn find_compiler(dir: &Path) -> Result<Compiler, BuildError> {
@@ -56,6 +61,18 @@ struct Package {
     library: String,
     target_dir: PathBuf,
     workspace_dir: PathBuf,
+    /// Where the library's own sources are.
+    source_dir: PathBuf,
+}
+
+/// What the workspace's folder is called in a component, wherever it lies.
+const WORKSPACE: &str = "/rule";
+
+impl Package {
+    /// A folder as the compiler is told to name it.
+    fn remapped(&self, folder: &Path) -> PathBuf {
+        folder.strip_prefix(&self.workspace_dir).map_or_else(|_| folder.to_owned(), |inside| Path::new(WORKSPACE).join(inside))
+    }
 }
 
 fn cargo(dir: &Path) -> Command {
@@ -97,6 +114,7 @@ fn find_package(dir: &Path) -> Result<Package, BuildError> {
         library: text(&library["name"]).replace('-', "_"),
         target_dir: PathBuf::from(text(&metadata["target_directory"])).join("components"),
         workspace_dir: PathBuf::from(text(&metadata["workspace_root"])),
+        source_dir: PathBuf::from(text(&library["src_path"])).parent().map(Path::to_owned).unwrap_or_default(),
     })
 }
 
@@ -109,9 +127,10 @@ fn compile(dir: &Path, package: &Package, compiler: &Compiler) -> Result<Vec<u8>
         ("OPT_LEVEL", "s"),
         ("LTO", "fat"),
         ("PANIC", "abort"),
-        ("STRIP", "symbols"),
+        // `lines` makes the component's own table of what is in here, and takes it out.
+        ("STRIP", "none"),
         ("CODEGEN_UNITS", "1"),
-        ("DEBUG", "0"),
+        ("DEBUG", "limited"),
         ("INCREMENTAL", "false"),
     ];
     for (name, value) in profile {
@@ -128,7 +147,7 @@ fn compile(dir: &Path, package: &Package, compiler: &Compiler) -> Result<Vec<u8>
         flags.push(flag);
     };
     // The workspace's folder, not the crate's: the flags must be the same for all its rules, or each would build the library again.
-    remap(&package.workspace_dir, "/rule");
+    remap(&package.workspace_dir, WORKSPACE);
     if let Some(home) = cargo_home() {
         remap(&home, "/cargo");
     }

@@ -5,6 +5,7 @@ use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::Resolve;
 
 const WIT: &str = include_str!("../wit-released/rule-1.0.0.wit");
+const LOG: &str = include_str!("../../../../wit/deps/log.wit");
 
 /// A well-behaved rule: it keeps every charge, echoes the first column of `custom` rows, adds no line and finds nothing.
 pub(crate) struct Guest {
@@ -18,6 +19,7 @@ pub(crate) struct Guest {
     charge: String,
     check: String,
     extra: String,
+    logs: bool,
 }
 
 /// A list of zeroed elements: (`$count`, bytes of one) as `result<list<_>, failure>`.
@@ -61,6 +63,7 @@ impl Guest {
             charge: "(call $zeroed (i32.const 12))".to_owned(),
             check: "(call $zeroed (i32.const 12))".to_owned(),
             extra: String::new(),
+            logs: false,
         }
     }
 
@@ -96,6 +99,11 @@ impl Guest {
         self
     }
 
+    pub(crate) fn open(mut self, body: &str) -> Self {
+        body.clone_into(&mut self.open);
+        self
+    }
+
     pub(crate) fn decide(mut self, body: &str) -> Self {
         body.clone_into(&mut self.decide);
         self
@@ -111,6 +119,17 @@ impl Guest {
         self
     }
 
+    pub(crate) fn check(mut self, body: &str) -> Self {
+        body.clone_into(&mut self.check);
+        self
+    }
+
+    /// Imports the log as `$log`, a function of a text's place and length.
+    pub(crate) fn logs(mut self) -> Self {
+        self.logs = true;
+        self
+    }
+
     /// More fields of the module.
     pub(crate) fn extra(mut self, fields: &str) -> Self {
         fields.clone_into(&mut self.extra);
@@ -120,8 +139,19 @@ impl Guest {
     pub(crate) fn build(&self) -> Vec<u8> {
         let mut module = wat::parse_str(self.text()).unwrap();
         let mut resolve = Resolve::default();
-        let package = resolve.push_source("rule.wit", WIT).unwrap();
-        let world = resolve.select_world(&[package], Some(self.world)).unwrap();
+        resolve.push_source("rule.wit", WIT).unwrap();
+        resolve.push_source("log.wit", LOG).unwrap();
+        let import = if self.logs { "import rerate:log/log@1.0.0;" } else { "" };
+        let capability = match self.world {
+            "adjustment" => "adjust",
+            "charging" => "charge",
+            _ => "check",
+        };
+        let world = format!(
+            "package rerate:guest; world guest {{ {import} export rerate:rule/describe@1.0.0; export rerate:rule/{capability}@1.0.0; }}"
+        );
+        let package = resolve.push_source("guest.wit", &world).unwrap();
+        let world = resolve.select_world(&[package], Some("guest")).unwrap();
         wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
         ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
     }
@@ -146,8 +176,10 @@ impl Guest {
             "charging" => functions += &export("charge@1.0.0#charge", 12, &self.charge),
             _ => functions += &export("check@1.0.0#check", 10, &self.check),
         }
+        let log = r#"(import "rerate:log/log@1.0.0" "line" (func $log (param i32 i32)))"#;
         format!(
             r#"(module $fixture
+                {}
                 {}
                 (memory (export "memory") {})
                 (data (i32.const 2048) "fixture")
@@ -167,6 +199,7 @@ impl Guest {
                 {functions}
                 {})"#,
             if adjust { new } else { "" },
+            if self.logs { log } else { "" },
             self.memory_pages,
             self.extra,
         )

@@ -18,7 +18,9 @@ fn open(guest: &Guest, limits: Limits) -> Rater {
 fn a_looping_rule_is_stopped_by_its_fuel() {
     let mut rater = open(&Guest::adjustment().decide(LOOP), small());
     let failure = rater.decide(&[]).unwrap_err();
-    assert_eq!(failure, RuleFailure::OutOfFuel { call: "decide", limit: 1_500_000 });
+    let at = Some("body_decide".to_owned());
+    assert_eq!(failure, RuleFailure::OutOfFuel { call: "decide", limit: 1_500_000, at });
+    assert!(failure.to_string().ends_with("; it was in body_decide"), "{failure}");
     assert!(failure.to_string().contains("after 1500000 instructions"), "{failure}");
 }
 

@@ -17,7 +17,7 @@ fn one_component_runs_under_different_limits_at_once() {
         let bounded = plugin.with(Limits { fuel_base, fuel_per_combination: 0, ..Limits::default() }, None);
         assert!(Arc::ptr_eq(&plugin.code, &bounded.code));
         let failure = bounded.open("{}", &september(), &[]).unwrap().decide(&[]).unwrap_err();
-        assert_eq!(failure, RuleFailure::OutOfFuel { call: "decide", limit: fuel_base });
+        assert!(matches!(failure, RuleFailure::OutOfFuel { call: "decide", limit, .. } if limit == fuel_base), "{failure}");
     }
 }
 

@@ -3,6 +3,7 @@
 mod built_in;
 pub(crate) mod guest;
 mod hostile;
+mod logging;
 mod metered;
 mod refused;
 mod stored;

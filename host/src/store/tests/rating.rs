@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::rated::{RatedLine, RuleEffect, RuleFinding};
+use crate::domain::rated::{RatedLine, RuleEffect, RuleFinding, RuleLog, RunLogs};
 use crate::domain::rule::Line;
 
 async fn rated(fresh: &Fresh, tenant: &Tenant, identity: &str, result: &RunResult) -> Run {
@@ -106,6 +106,7 @@ async fn a_result_is_read_as_it_was_stored() {
         by_rule: vec![RuleEffect { title: "Fee".to_owned(), rows: 1, delta: amount("10.5") }],
         findings: vec![RuleFinding { rule: None, severity: Severity::Warning, message: "look".to_owned() }],
         lines: vec![line],
+        logs: RunLogs { lines: vec![RuleLog { rule: "Fee".to_owned(), message: "10.5".to_owned() }], cut: 3 },
         overlay: Some("overlays/run_1.parquet".to_owned()),
         rating_millis: 12,
         recorded: None,
@@ -113,6 +114,7 @@ async fn a_result_is_read_as_it_was_stored() {
     let run = rated(&fresh, &acme, "a", &result).await;
     let read = fresh.run(&run.id).await.unwrap();
     assert_eq!(read, run);
+    let logs = fresh.run_logs(&run.id).await.unwrap();
     let again = RunResult {
         charges: read.charges,
         dropped: read.dropped,
@@ -121,6 +123,7 @@ async fn a_result_is_read_as_it_was_stored() {
         by_rule: read.by_rule,
         findings: read.findings,
         lines: read.lines,
+        logs,
         overlay: read.overlay,
         rating_millis: read.rating_millis.unwrap(),
         recorded: None,

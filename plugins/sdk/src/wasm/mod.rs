@@ -16,7 +16,7 @@ pub struct Component<R>(PhantomData<R>);
 
 pub mod describing {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "../../wit/rule.wit",
         inline: "package rerate:sdk-describing; world describing { export rerate:rule/describe@1.0.0; }",
         world: "rerate:sdk-describing/describing",
         pub_export_macro: true,
@@ -26,7 +26,7 @@ pub mod describing {
 
 pub mod adjusting {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "../../wit/rule.wit",
         inline: "package rerate:sdk-adjusting; world adjusting { export rerate:rule/adjust@1.0.0; }",
         world: "rerate:sdk-adjusting/adjusting",
         pub_export_macro: true,
@@ -36,7 +36,7 @@ pub mod adjusting {
 
 pub mod charging {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "../../wit/rule.wit",
         inline: "package rerate:sdk-charging; world charging { export rerate:rule/charge@1.0.0; }",
         world: "rerate:sdk-charging/charging",
         pub_export_macro: true,
@@ -46,10 +46,20 @@ pub mod charging {
 
 pub mod checking {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "../../wit/rule.wit",
         inline: "package rerate:sdk-checking; world checking { export rerate:rule/check@1.0.0; }",
         world: "rerate:sdk-checking/checking",
         pub_export_macro: true,
         with: { "rerate:rule/types@1.0.0": super::describing::rerate::rule::types },
+    });
+}
+
+/// The one import there is. A rule that writes no lines does not use it, and the encoder leaves out of a component what is not used.
+pub(crate) mod logging {
+    wit_bindgen::generate!({
+        path: "../../wit/deps/log.wit",
+        inline: "package rerate:sdk-logging; world logging { import rerate:log/log@1.0.0; }",
+        world: "rerate:sdk-logging/logging",
+        generate_all,
     });
 }
