@@ -81,6 +81,14 @@ fn a_published_run_is_verified_previewed_and_held_against_another_build() {
     assert_eq!((&replayed["months"][0]["delta"], &replayed["same"]), (&json!("0"), &json!(1)));
     assert_eq!(server.get("/v1/runs?published=true"), runs, "nor does a pushed version that is not active");
 
+    let active = server.get("/v1/plugins/markup")["active_digest"].as_str().unwrap().to_owned();
+    let diff = ["plugin", "diff", &active[..12], build.to_str().unwrap(), "--period", "2026-09", "--tenant", "Northwind", "--json"];
+    let same = on(&server, dir.path(), &diff).json();
+    assert_eq!(
+        (&same["same"], &same["months"][0]["before"], &same["months"][0]["after"]),
+        (&json!(1), &json!("634.75808"), &json!("634.75808"))
+    );
+
     // A stored result that is damaged is found.
     let stored = server.get(&format!("/v1/runs/{run}"))["overlay"].as_str().unwrap().to_owned();
     let stored = dir.path().join("data/lake").join(stored);
@@ -143,6 +151,13 @@ fn every_listed_line_can_be_walked_through_its_chain_by_its_key() {
         let seen = server.get(&format!("{path}&view=tenant"));
         assert_eq!(seen["charged"], line["x_CustomerCost"]);
         assert!(seen["steps"].is_null() && seen["billed"].is_null() && seen["charge"]["BilledCost"].is_null(), "{seen:#}");
+        if walked == 0 {
+            let why = ["run", "why", line["key"].as_str().unwrap(), "--tenant", "Northwind", "--period", "2026-09"];
+            let shown = on(&server, dir.path(), &why);
+            assert_eq!(shown.code, 0, "{}", shown.stderr);
+            let charged = format!("charged {} USD", line["x_CustomerCost"].as_str().unwrap());
+            assert!(shown.stdout.contains("Plus ten") && shown.stdout.contains(&charged), "{}", shown.stdout);
+        }
         walked += usize::from(steps[0]["before"] != steps[0]["after"]);
     }
     assert!(walked > 5, "the rule touches lines");

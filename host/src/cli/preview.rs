@@ -73,13 +73,18 @@ impl Over {
         if !self.tenants.is_empty() {
             let known = client.list("/v1/tenants")?;
             for wanted in &self.tenants {
-                let found = known.iter().find(|tenant| tenant["id"] == **wanted || tenant["name"] == **wanted);
-                let id = found.and_then(|tenant| tenant["id"].as_str());
-                tenants.push(id.ok_or_else(|| Failure::input(format!("there is no tenant {wanted:?}")))?.to_owned());
+                tenants.push(tenant_of(&known, wanted)?);
             }
         }
         Ok(PreviewRequest { periods: self.periods.clone(), tenants, ..PreviewRequest::default() })
     }
+}
+
+/// The id of a tenant that a person names.
+pub(super) fn tenant_of(known: &[Value], wanted: &str) -> Result<String, Failure> {
+    let found = known.iter().find(|tenant| tenant["id"] == *wanted || tenant["name"] == *wanted);
+    let id = found.and_then(|tenant| tenant["id"].as_str());
+    Ok(id.ok_or_else(|| Failure::input(format!("there is no tenant {wanted:?}")))?.to_owned())
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {

@@ -7,9 +7,11 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::client::{Client, ServerArgs, encode};
-use super::{Failure, output};
+use super::{Failure, output, preview};
 use crate::domain::money::Amount;
-use crate::jobs::replay::{Verdict, What};
+use crate::domain::period::Period;
+use crate::domain::rule::Treatment;
+use crate::jobs::replay::{Provenance, Verdict, What};
 
 const VERIFY: &str = "\
 Examples:
@@ -24,6 +26,14 @@ Examples:
   rerate run list --period 2026-09
   rerate run list --state failed --json | jq '.[] | {tenant_id, failure}'";
 
+const WHY: &str = "\
+Examples:
+  rerate run why 'li0001|2026-09-01T00:00:00Z/2026-09-02T00:00:00Z' --tenant Acme --period 2026-09
+  rerate run why added:rul_01m8:1 --tenant Acme --period 2026-09     the first line that a rule added
+  rerate run why KEY --tenant Acme --period 2026-09 --as-tenant      what the tenant may see of it
+
+A line's key is in the list of lines (GET /v1/tenants/ID/lines) and in the differences of a preview.";
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -37,6 +47,9 @@ enum Command {
     List(ListArgs),
     /// Show a run rule by rule, from what was billed to what is charged
     Show(ShowArgs),
+    /// Walk one line of a tenant's published bill through its chain, from what was billed to what is charged
+    #[command(after_help = WHY)]
+    Why(WhyArgs),
     /// Compute a run again from what was recorded of it and say identical, or show the first difference
     #[command(after_help = VERIFY)]
     Verify(VerifyArgs),
@@ -76,6 +89,29 @@ struct ShowArgs {
 }
 
 #[derive(Debug, clap::Args)]
+struct WhyArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// The line's key
+    #[arg(value_name = "KEY")]
+    key: String,
+    /// The tenant, by its name or id
+    #[arg(long, value_name = "NAME|ID")]
+    tenant: String,
+    #[arg(long, value_name = "YYYY-MM")]
+    period: Period,
+    /// Where the tenant has bills in several
+    #[arg(long, value_name = "CODE")]
+    currency: Option<String>,
+    /// What the tenant may see of it, as JSON
+    #[arg(long)]
+    as_tenant: bool,
+    /// Print the answer as JSON, with every step
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
 struct VerifyArgs {
     #[command(flatten)]
     server: ServerArgs,
@@ -97,6 +133,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::List(args) => list(&args),
         Command::Show(args) => show(&args),
+        Command::Why(args) => why(&args),
         Command::Verify(args) => verify(&Client::new(&args.server)?, &args.run, args.workers, args.batch_rows, args.json),
     }
 }
@@ -152,6 +189,36 @@ fn show(args: &ShowArgs) -> Result<(), Failure> {
     for finding in explained["findings"].as_array().unwrap_or(&empty) {
         output::print(&format!("{}: {}", text(&finding["severity"]), text(&finding["message"])));
     }
+    Ok(())
+}
+
+fn why(args: &WhyArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.server)?;
+    let tenant = preview::tenant_of(&client.list("/v1/tenants")?, &args.tenant)?;
+    let mut path = format!("/v1/charges/{}/provenance?tenant={}&period={}", encode(&args.key), encode(&tenant), args.period);
+    if let Some(currency) = &args.currency {
+        path.push_str(&format!("&currency={}", encode(currency)));
+    }
+    if args.as_tenant {
+        path.push_str("&view=tenant");
+    }
+    let answer = client.get(&path)?;
+    if args.json || args.as_tenant {
+        return Ok(output::print_json(&answer)?);
+    }
+    let told: Provenance = serde_json::from_value(answer)?;
+    let of = |name: &str| told.charge.get(name).map(text).unwrap_or_default();
+    output::print(&format!("{} {} {}: {}", of("SubAccountId"), of("ServiceName"), of("ChargeCategory"), of("ChargeDescription")));
+    let amount = |amount: Option<Amount>| amount.map_or_else(|| "-".to_owned(), |amount| amount.to_string());
+    let first = vec!["billed".to_owned(), String::new(), String::new(), amount(told.billed), String::new()];
+    let steps = told.steps.iter().map(|step| {
+        let digest: String = step.digest.chars().take(12).collect();
+        let plugin = format!("{} {} {digest}", step.plugin, step.version.as_deref().unwrap_or("?"));
+        let reason = step.reason.clone().unwrap_or_else(|| "(leaves it)".to_owned());
+        vec![step.title.clone(), plugin, reason, amount(step.after), step.treatment.map_or("", Treatment::name).to_owned()]
+    });
+    output::print(&output::table(&["Rule", "Plugin", "Reason", ">After it", ""], std::iter::once(first).chain(steps)));
+    output::print(&format!("charged {} {}", told.charged, told.currency));
     Ok(())
 }
 

@@ -19,6 +19,9 @@ use crate::lake::{LakeError, OverlayReader, SnapshotReader};
 /// Services that are listed; the others are one sum.
 const SERVICES_MAX: usize = 100;
 
+/// What they are called.
+pub const OTHER_SERVICES: &str = "(other services)";
+
 /// Findings that are listed of each side; the others are a number.
 const FINDINGS_MAX: usize = 50;
 
@@ -365,7 +368,7 @@ impl Work<'_> {
             changed: sum.changed + more.changed,
         });
         let listed = services.into_iter().map(|(service, sums)| sums.difference(service)).collect();
-        (listed, (!rest.is_empty()).then(|| other.difference(None)))
+        (listed, (!rest.is_empty()).then(|| other.difference(Some(OTHER_SERVICES.to_owned()))))
     }
 }
 

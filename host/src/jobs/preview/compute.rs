@@ -9,7 +9,7 @@ use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
 use crate::domain::rule::{BillPeriod, Earlier, Treatment};
-use crate::jobs::compare::{CompareError, Difference, RuleDifference, Side, compare};
+use crate::jobs::compare::{CompareError, Difference, OTHER_SERVICES, RuleDifference, ServiceDifference, Side, compare};
 use crate::jobs::plan::{History, Key};
 use crate::jobs::replay::{Again, Recording, ReplayError, Replayer, rate_again, rule_of};
 use crate::lake::OverlayReader;
@@ -25,7 +25,7 @@ const DETAILED_MAX: usize = 200;
 /// Months that are named as skipped.
 const SKIPPED_MAX: usize = 100;
 
-/// Services of the totals.
+/// Services of the totals; the others are one sum.
 const SERVICES_MAX: usize = 100;
 
 /// A recorded month and the chain to rate it under.
@@ -270,7 +270,11 @@ pub(in crate::jobs) fn compute(
     }
     for total in &mut result.totals {
         total.by_service.sort_by_key(|service| std::cmp::Reverse(service.delta.0.unsigned_abs()));
-        total.by_service.truncate(SERVICES_MAX);
+        let rest = total.by_service.split_off(total.by_service.len().min(SERVICES_MAX));
+        sum_services(
+            &mut total.by_service,
+            rest.into_iter().map(|service| ServiceDifference { service: Some(OTHER_SERVICES.to_owned()), ..service }),
+        );
     }
     result.millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(result)
@@ -350,15 +354,19 @@ fn sum(result: &mut PreviewResult, currency: &str, difference: &Difference) {
     total.after = plus(total.after, difference.after);
     total.delta = plus(total.delta, difference.delta);
     sum_rules(&mut total.by_rule, &difference.by_rule);
-    for service in difference.by_service.iter().chain(&difference.other_services) {
-        match total.by_service.iter_mut().find(|known| known.service == service.service) {
+    sum_services(&mut total.by_service, difference.by_service.iter().chain(&difference.other_services).cloned());
+}
+
+fn sum_services(sums: &mut Vec<ServiceDifference>, more: impl Iterator<Item = ServiceDifference>) {
+    for service in more {
+        match sums.iter_mut().find(|known| known.service == service.service) {
             Some(known) => {
                 known.before = plus(known.before, service.before);
                 known.after = plus(known.after, service.after);
                 known.delta = plus(known.delta, service.delta);
                 known.changed += service.changed;
             }
-            None => total.by_service.push(service.clone()),
+            None => sums.push(service),
         }
     }
 }

@@ -150,3 +150,26 @@ async fn a_preview_that_a_stopped_daemon_left_is_computed_by_the_next_one() {
     }
     panic!("the preview does not end");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bills_come_in_and_are_rated_while_a_preview_is_computed() {
+    let (world, acme, _) = world(&keeping(1)).await;
+    let digest = push(&world, zeroing(2)).await;
+    let preview = world.store.preview_create(&serde_json::to_value(version(&digest)).unwrap()).await.unwrap();
+    world.jobs.poke(Change::Previews { deleted: None });
+    world.write_bill("azure", &[("2026-10", "444", "VM", "3")]);
+    world.integration("azure").await;
+    world.give(&["444"], Some(&acme)).await;
+    assert_eq!(world.published(&acme).await.last().unwrap().charged.unwrap().to_string(), "3");
+    for _ in 0..2_000 {
+        let now = world.store.preview(&preview.id).await.unwrap();
+        if now.state == PreviewState::Done {
+            let result: PreviewResult = serde_json::from_value(now.result.unwrap()).unwrap();
+            assert_eq!((result.failed, result.months.iter().filter(|month| month.period.to_string() != "2026-10").count()), (0, 4));
+            return;
+        }
+        assert_ne!(now.state, PreviewState::Failed, "{:?}", now.failure);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the preview does not end");
+}
