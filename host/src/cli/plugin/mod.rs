@@ -1,5 +1,6 @@
 //! `rerate plugin ...`: the author's kit, one file a command.
 
+mod bench;
 mod build;
 mod deployments;
 mod diff;
@@ -8,7 +9,9 @@ mod new;
 mod portrait;
 mod push;
 mod replay;
+mod run;
 mod sign;
+mod target;
 mod test;
 mod versions;
 
@@ -27,6 +30,9 @@ enum Command {
     /// Make a version the active one: the rules that follow the plugin run on it from then on
     #[command(after_help = versions::ACTIVATE)]
     Activate(versions::VersionArgs),
+    /// Measure a rule on a bill, against the build before
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(bench::Args),
     /// Compile a rule's project to a component, and try whether the sandbox takes it
     #[command(after_help = build::EXAMPLES)]
     Build(build::Args),
@@ -54,6 +60,9 @@ enum Command {
     /// Start a rule's project: it builds as it is, and has tests and golden cases
     #[command(after_help = new::EXAMPLES)]
     New(new::Args),
+    /// Rate a bill by this one rule, and tell what it changes
+    #[command(after_help = run::EXAMPLES)]
+    Run(run::Args),
     /// Run a project's golden cases, natively and in the sandbox
     #[command(after_help = test::EXAMPLES)]
     Test(test::Args),
@@ -74,6 +83,7 @@ enum Command {
 pub fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Activate(args) => versions::activate(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Build(args) => build::run(&args),
         Command::Check(args) => versions::check(&args),
         Command::Deployments(args) => deployments::run(&args),
@@ -83,6 +93,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Inspect(args) => inspect::run(&args),
         Command::List(args) => versions::list(&args),
         Command::New(args) => new::run(&args),
+        Command::Run(args) => run::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Push(args) => push::run(&args),
         Command::Replay(args) => replay::run(&args),

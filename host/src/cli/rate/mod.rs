@@ -89,9 +89,9 @@ pub struct Args {
 
 /// An imported bill: a folder with its periods in it.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Snapshot {
-    dir: PathBuf,
-    periods: Vec<WrittenPeriod>,
+pub(super) struct Snapshot {
+    pub(super) dir: PathBuf,
+    pub(super) periods: Vec<WrittenPeriod>,
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
@@ -218,8 +218,17 @@ fn import_all(args: &Args, scratch: &Path, workers: usize) -> Result<Vec<Snapsho
         }
         None => scratch.join("bills"),
     };
+    let snapshots = import_bills(&args.bills, &base, workers)?;
+    if let Some(dir) = &args.keep_snapshot {
+        std::fs::write(dir.join(KEPT), serde_json::to_vec(&snapshots)?)?;
+    }
+    Ok(snapshots)
+}
+
+/// Imports bills below `base` and says what a person should know of them.
+pub(super) fn import_bills(paths: &[PathBuf], base: &Path, workers: usize) -> Result<Vec<Snapshot>, Failure> {
     let mut snapshots = Vec::new();
-    for path in &args.bills {
+    for path in paths {
         let found = bills::discover(path).map_err(Failure::input)?;
         for bill in found {
             for skipped in &bill.skipped {
@@ -235,9 +244,6 @@ fn import_all(args: &Args, scratch: &Path, workers: usize) -> Result<Vec<Snapsho
             warn_of(&ingested.report);
             snapshots.push(Snapshot { dir, periods: ingested.periods });
         }
-    }
-    if let Some(dir) = &args.keep_snapshot {
-        std::fs::write(dir.join(KEPT), serde_json::to_vec(&snapshots)?)?;
     }
     Ok(snapshots)
 }

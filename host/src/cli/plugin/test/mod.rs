@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::report::{CaseResult, Run};
-use crate::cli::{Failure, output, rate};
-use crate::plugins::build::{BuildError, build_component};
+use crate::cli::plugin::target;
+use crate::cli::{Failure, output};
 use crate::plugins::cases::{self, Case, Coverage};
 use crate::sandbox::Plugin;
 
@@ -109,26 +109,10 @@ pub(super) fn read_cases(dir: &Path) -> Result<Vec<Case>, Failure> {
 
 fn load(args: &Args) -> Result<Arc<Plugin>, Failure> {
     match &args.component {
-        Some(file) => load_file(file),
-        None => built(&args.dir),
+        Some(file) => target::load_file(file),
+        None => target::built(&args.dir),
     }
-}
-
-/// A component from its file.
-pub(in crate::cli::plugin) fn load_file(file: &Path) -> Result<Arc<Plugin>, Failure> {
-    let bytes = std::fs::read(file).map_err(|e| Failure::input(format!("cannot read {}: {e}", file.display())))?;
-    rate::sandbox()?.load(&bytes).map_err(|refusal| Failure::input(format!("{} is refused: {refusal}", file.display())))
-}
-
-/// A project's component, built to where nobody keeps it.
-pub(in crate::cli::plugin) fn built(dir: &Path) -> Result<Arc<Plugin>, Failure> {
-    let scratch = tempfile::tempdir()?;
-    let out = scratch.path().join("rule.wasm");
-    build_component(dir, &out).map_err(|error| match error {
-        BuildError::NotACrate(_) | BuildError::NoProject(_) | BuildError::File { .. } => Failure::input(error),
-        error => Failure::run(error),
-    })?;
-    load_file(&out)
+    .map(|opened| opened.plugin)
 }
 
 /// Runs the cases in the sandbox; below the project `update`, expected.csv becomes what the rule answers, if that is always the same.
