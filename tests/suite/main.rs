@@ -13,5 +13,6 @@ mod generate;
 mod input;
 mod kit;
 mod layers;
+mod plugin_test;
 mod run;
 mod server;
