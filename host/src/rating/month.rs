@@ -96,6 +96,13 @@ struct Run {
     state: Mutex<State>,
 }
 
+/// One tenant's rows of one row group.
+struct Piece<'a> {
+    group: GroupRef,
+    batch: &'a Arc<Batch>,
+    rows: Vec<u32>,
+}
+
 /// What a run gathers during one pass.
 #[derive(Default)]
 struct State {
@@ -229,7 +236,7 @@ impl Pass<'_> {
             let Some(is_last) = run.takes_part(self.pass) else { continue };
             let share = shares.iter_mut().find(|share| share.tenant == Some(run.tenant) && share.currency == run.bill.currency);
             let rated = match share {
-                Some(share) => run.rate(group, &batch, std::mem::take(&mut share.rows), self.split, self.pass),
+                Some(share) => run.rate(Piece { group, batch: &batch, rows: std::mem::take(&mut share.rows) }, self.split, self.pass),
                 None => RatedGroup::default(),
             };
             if is_last {
@@ -284,10 +291,11 @@ impl Run {
     }
 
     /// Takes one tenant's rows of one row group through the chain as far as this pass goes. A failure is kept in the state.
-    fn rate(&self, group: GroupRef, batch: &Arc<Batch>, rows: Vec<u32>, split: &Split<'_>, pass: usize) -> RatedGroup {
+    fn rate(&self, piece: Piece<'_>, split: &Split<'_>, pass: usize) -> RatedGroup {
+        let group = piece.group;
         let Some(chain) = self.chain.as_ref().filter(|_| !lock(&self.state).is_lost_before(group)) else { return RatedGroup::default() };
         let mut logs = Logs::default();
-        let rated = self.rate_rows(chain, group, batch, rows, split, self.stops()[pass], &mut logs);
+        let rated = self.rate_rows(chain, piece, split, self.stops()[pass], &mut logs);
         let mut state = lock(&self.state);
         match rated {
             Ok(rated) => {
@@ -304,13 +312,12 @@ impl Run {
     fn rate_rows(
         &self,
         chain: &Chain,
-        group: GroupRef,
-        batch: &Arc<Batch>,
-        rows: Vec<u32>,
+        piece: Piece<'_>,
         split: &Split<'_>,
         stop: usize,
         logs: &mut Logs,
     ) -> Result<RatedGroup, RunFailure> {
+        let Piece { group, batch, rows } = piece;
         let own = take(batch, &rows);
         let derived = || own.text("x_CommitmentOwnerAccountId").map(|column| split.commitment_owner(self.tenant, column));
         let owner = own.text(COMMITMENT_OWNER).cloned().or_else(derived).unwrap_or_else(|| TextColumn::constant(None, own.rows));
