@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::run::{rerate, rerate_in};
+use super::run::{rerate, rerate_in, root};
 
 /// All projects share compiled dependencies; what they need was fetched for this repository.
 fn cargo_in(folder: &Path, arguments: &[&str]) {
@@ -28,8 +28,8 @@ fn a_new_project_of_each_kind_in_rust_passes_its_tests_and_builds_outside_of_thi
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().display().to_string();
     for (kind, columns) in [
-        ("adjust", serde_json::Value::Null), // its configuration is required
-        ("charge", serde_json::Value::Null),
+        ("adjust", serde_json::json!([])),
+        ("charge", serde_json::json!(["x_CustomerCost"])),
         ("check", serde_json::json!(["BilledCost", "ServiceName", "x_CustomerCost"])),
     ] {
         let name = format!("author-{kind}");
@@ -106,4 +106,118 @@ fn what_is_no_component_is_refused_by_inspect_with_what_to_do() {
     let refused = rerate(&["plugin", "inspect", &file.display().to_string()]);
     assert_eq!(refused.code, 2);
     assert!(refused.stderr.contains("rule.wasm: this is not a WebAssembly file"), "{}", refused.stderr);
+}
+
+/// Whether a toolchain is there; a test that needs it says so and passes where it is not.
+fn has(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+}
+
+fn has_componentize_js() -> bool {
+    let library = Path::new("node_modules/@bytecodealliance/componentize-js/package.json");
+    let listed = std::env::var_os("NODE_PATH").unwrap_or_default();
+    let listed = std::env::split_paths(&listed).any(|folder| folder.parent().is_some_and(|folder| folder.join(library).is_file()));
+    let own = root().join("examples/tag-discount").join(library).is_file();
+    has("node", &["--version"]) && (own || listed)
+}
+
+/// Builds a project, tries its cases in the sandbox, and says what was built.
+fn built_and_tested(project: &Path) -> serde_json::Value {
+    let folder = tempfile::tempdir().unwrap();
+    let component = folder.path().join("rule.wasm").display().to_string();
+    let dir = project.display().to_string();
+    let built = rerate(&["plugin", "build", &dir, "--out", &component, "--json"]).json();
+    let cases = project.join("cases").read_dir().unwrap().count();
+    assert_eq!(built["cases"].as_u64(), Some(cases as u64), "every case travels in the component");
+    assert_eq!(built["imports"], serde_json::json!([]), "{dir}");
+    let tested = rerate(&["plugin", "test", &dir, "--component", &component, "--sandbox"]);
+    assert_eq!(tested.code, 0, "{}{}", tested.stdout, tested.stderr);
+    built
+}
+
+#[test]
+fn the_example_in_javascript_passes_its_tests_natively_and_in_the_sandbox() {
+    if !has_componentize_js() {
+        println!("skipped: componentize-js is not installed");
+        return;
+    }
+    let project = root().join("examples/tag-discount");
+    assert!(Command::new("node").args(["--test", "test/"]).current_dir(&project).output().unwrap().status.success());
+    let built = built_and_tested(&project);
+    assert_eq!(built["capabilities"], serde_json::json!(["adjust"]));
+    assert_eq!(built["columns"]["dimensions"], serde_json::json!(["Tags.environment"]));
+}
+
+#[test]
+fn the_example_in_python_passes_its_tests_natively_and_in_the_sandbox() {
+    if !has("componentize-py", &["--version"]) {
+        println!("skipped: componentize-py is not installed");
+        return;
+    }
+    let project = root().join("examples/tiered-support");
+    let tests = Command::new("python3").args(["-B", "-m", "unittest"]).current_dir(&project).output().unwrap();
+    assert!(tests.status.success(), "{}", String::from_utf8_lossy(&tests.stderr));
+    let built = built_and_tested(&project);
+    assert_eq!(built["capabilities"], serde_json::json!(["charge"]));
+    assert_eq!(built["columns"]["selects_by"], serde_json::json!(["ChargeCategory"]));
+}
+
+#[test]
+fn the_example_of_a_check_passes_its_cases_in_the_sandbox() {
+    let built = built_and_tested(&root().join("examples/margin-guard"));
+    assert_eq!(built["capabilities"], serde_json::json!(["check"]));
+}
+
+/// The same cases are the starting point in every language, so that the languages are held against each other.
+#[test]
+fn a_new_project_in_python_passes_its_tests_and_cases_and_names_the_line_that_failed() {
+    if !has("componentize-py", &["--version"]) {
+        println!("skipped: componentize-py is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().display().to_string();
+    assert_eq!(rerate(&["plugin", "new", "snakes", "--lang", "python", "--dir", &dir]).code, 0);
+    let project = folder.path().join("snakes");
+    let tests = Command::new("python3").args(["-B", "-m", "unittest"]).current_dir(&project).output().unwrap();
+    assert!(tests.status.success(), "{}", String::from_utf8_lossy(&tests.stderr));
+    built_and_tested(&project);
+
+    let source = project.join("rule.py");
+    let text = std::fs::read_to_string(&source).unwrap().replace("service = charge[", "service = charge.values.nothing[");
+    let line = text.lines().position(|line| line.contains("nothing")).unwrap() + 1;
+    std::fs::write(&source, text).unwrap();
+    let component = folder.path().join("broken.wasm").display().to_string();
+    assert_eq!(rerate(&["plugin", "build", &project.display().to_string(), "--out", &component]).code, 0);
+    let failed = rerate(&["plugin", "test", &project.display().to_string(), "--component", &component, "--sandbox"]);
+    assert_eq!(failed.code, 1);
+    let told = format!("{}{}", failed.stdout, failed.stderr);
+    assert!(told.contains(&format!("rule.py:{line}: AttributeError")), "{told}");
+}
+
+#[test]
+fn a_new_project_in_javascript_passes_its_tests_and_cases() {
+    if !has_componentize_js() {
+        println!("skipped: componentize-js is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().display().to_string();
+    assert_eq!(rerate(&["plugin", "new", "springs", "--lang", "js", "--kind", "charge", "--dir", &dir]).code, 0);
+    let project = folder.path().join("springs");
+    assert!(Command::new("node").args(["--test"]).current_dir(&project).output().unwrap().status.success());
+    built_and_tested(&project);
+}
+
+#[test]
+fn a_missing_toolchain_is_told_with_what_to_install() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().display().to_string();
+    for (language, tool) in [("js", "https://nodejs.org"), ("python", "pip install componentize-py")] {
+        let name = format!("{language}-rule");
+        assert_eq!(rerate(&["plugin", "new", &name, "--lang", language, "--dir", &dir]).code, 0);
+        let failed = rerate_in(&folder.path().join(&name), &["plugin", "build"], &[("PATH", "/nowhere".as_ref())]);
+        assert_eq!(failed.code, 1);
+        assert!(failed.stderr.contains(tool), "{}", failed.stderr);
+    }
 }

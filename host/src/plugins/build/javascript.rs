@@ -5,13 +5,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{BuildError, WORLD, does, output, world};
+use super::{BuildError, WORLD, does, output, sources, world};
 
 const LIBRARY: &str = "@bytecodealliance/componentize-js";
 const SCRIPT: &str = include_str!("componentize.mjs");
 const RULE: &str = "rule.js";
-/// Files of one project; more is a folder that is no project.
-const FILES_MAX: usize = 2_000;
 
 /// Builds the project in `dir`, an absolute path.
 pub(super) fn component(dir: &Path) -> Result<Vec<u8>, BuildError> {
@@ -21,7 +19,7 @@ pub(super) fn component(dir: &Path) -> Result<Vec<u8>, BuildError> {
     let project: serde_json::Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     let named = project["rerate"]["does"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str);
     let does = does(named).ok_or_else(|| wrong(r#"it needs "rerate": {"does": ["adjust"]}, or charge, or check"#.to_owned()))?;
-    for file in [RULE, "sdk/component.js", "sdk/wit/rule.wit"] {
+    for file in [RULE, "sdk/component.js"] {
         if !dir.join(file).is_file() {
             return Err(BuildError::Incomplete { dir: dir.to_owned(), file });
         }
@@ -29,17 +27,10 @@ pub(super) fn component(dir: &Path) -> Result<Vec<u8>, BuildError> {
     let library = library(dir)?;
 
     let work = tempfile::tempdir().map_err(|source| BuildError::File { path: std::env::temp_dir(), source })?;
-    let wit = world(&dir.join("sdk/wit"), work.path(), &does)?;
-    // A copy: only what lies below the entry's folder can be imported, and no file of ours belongs into the project.
-    let sources = work.path().join("project");
-    let mut files = Vec::new();
-    collect(dir, Path::new(""), &mut files)?;
-    for file in files {
-        let to = sources.join(&file);
-        let failed = |source| BuildError::File { path: to.clone(), source };
-        std::fs::create_dir_all(to.parent().unwrap_or(&sources)).map_err(failed)?;
-        std::fs::copy(dir.join(&file), &to).map_err(failed)?;
-    }
+    let wit = world(work.path(), &does)?;
+    // Only what lies below the entry's folder can be imported, and no file of ours belongs into the project.
+    let project = work.path().join("project");
+    sources::copy(dir, &project, &["js", "mjs", "json"])?;
     let write = |path: PathBuf, text: &str| {
         std::fs::write(&path, text).map_err(|source| BuildError::File { path: path.clone(), source })?;
         Ok::<_, BuildError>(path)
@@ -48,38 +39,17 @@ pub(super) fn component(dir: &Path) -> Result<Vec<u8>, BuildError> {
         "import rule from './{RULE}';\nimport {{ component }} from './sdk/component.js';\nexport const {{ describe, {} }} = component(rule);\n",
         does.join(", ")
     );
-    let entry = write(sources.join("rerate-component-entry.js"), &entry)?;
+    let entry = write(project.join("rerate-component-entry.js"), &entry)?;
     let script = write(work.path().join("componentize.mjs"), SCRIPT)?;
 
     let out = work.path().join("out.wasm");
     let mut command = Command::new("node");
-    command.current_dir(&sources).arg(script).arg(library).arg(entry).arg(wit).arg(WORLD).arg(&out);
+    command.current_dir(&project).arg(script).arg(library).arg(entry).arg(wit).arg(WORLD).arg(&out);
     let answer = output(&mut command)?;
     if !answer.status.success() {
         return Err(BuildError::Compile(String::from_utf8_lossy(&answer.stderr).trim().to_owned()));
     }
     std::fs::read(&out).map_err(|source| BuildError::File { path: out, source })
-}
-
-/// Modules of the project, by their path in it.
-fn collect(dir: &Path, below: &Path, files: &mut Vec<PathBuf>) -> Result<(), BuildError> {
-    let folder = dir.join(below);
-    let failed = |source| BuildError::File { path: folder.clone(), source };
-    for entry in std::fs::read_dir(&folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let path = below.join(&name);
-        let kind = entry.file_type().map_err(failed)?;
-        if kind.is_dir() && !name.starts_with('.') && !["node_modules", "test", "cases", "wit"].contains(&name.as_str()) {
-            collect(dir, &path, files)?;
-        } else if kind.is_file() && path.extension().is_some_and(|ending| ending == "js" || ending == "mjs" || ending == "json") {
-            files.push(path);
-        }
-        if files.len() > FILES_MAX {
-            return Err(BuildError::Manifest { path: folder, message: format!("more than {FILES_MAX} modules") });
-        }
-    }
-    Ok(())
 }
 
 /// As node would find it from the project, else where npm installs for everyone.

@@ -7,6 +7,7 @@ mod javascript;
 mod lines;
 mod python;
 mod rust;
+mod sources;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,6 +15,8 @@ use std::process::Command;
 use super::cases::{self, CaseError};
 use super::digest_of;
 use crate::sandbox::sections;
+
+const CONTRACT: &str = include_str!("../../../../wit/rule.wit");
 
 /// What the world of a project is called, where a toolchain wants one.
 const WORLD: &str = "author-rule";
@@ -117,16 +120,15 @@ fn does<'a>(named: impl Iterator<Item = &'a str>) -> Option<Vec<&'static str>> {
     named.map(known).collect::<Option<Vec<_>>>().filter(|does| !does.is_empty())
 }
 
-/// The contract with a world of the project's own, in a folder below `work`: what a component exports is what its project names.
-fn world(contract: &Path, work: &Path, does: &[&str]) -> Result<PathBuf, BuildError> {
-    let file = |path: PathBuf| move |source| BuildError::File { path, source };
+/// The contract, frozen and therefore ours as well as the project's, with a world of the project's own, in a folder below `work`: what a
+/// component exports is what its project names.
+fn world(work: &Path, does: &[&str]) -> Result<PathBuf, BuildError> {
     let folder = work.join("wit");
-    std::fs::create_dir(&folder).map_err(file(folder.clone()))?;
-    let rule = contract.join("rule.wit");
-    let text = std::fs::read_to_string(&rule).map_err(file(rule))?;
-    let exports: String = does.iter().map(|capability| format!(" export {capability};")).collect();
     let path = folder.join("rule.wit");
-    std::fs::write(&path, format!("{text}\nworld {WORLD} {{ export describe;{exports} }}\n")).map_err(file(path))?;
+    let exports: String = does.iter().map(|capability| format!(" export {capability};")).collect();
+    let text = format!("{CONTRACT}\nworld {WORLD} {{ export describe;{exports} }}\n");
+    let written = std::fs::create_dir(&folder).and_then(|()| std::fs::write(&path, text));
+    written.map_err(|source| BuildError::File { path, source })?;
     Ok(folder)
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{BuildError, does, output, world};
+use super::{BuildError, does, output, sources, world};
 
 const RULE: &str = "rule.py";
 
@@ -22,7 +22,7 @@ pub(super) fn component(dir: &Path) -> Result<Vec<u8>, BuildError> {
         path: manifest,
         message: "[tool.rerate] needs `does = [\"adjust\"]`, or charge, or check".to_owned(),
     })?;
-    for file in [RULE, "rerate/component.py", "rerate/wit/rule.wit"] {
+    for file in [RULE, "rerate/component.py"] {
         if !dir.join(file).is_file() {
             return Err(BuildError::Incomplete { dir: dir.to_owned(), file });
         }
@@ -30,25 +30,28 @@ pub(super) fn component(dir: &Path) -> Result<Vec<u8>, BuildError> {
 
     let work = tempfile::tempdir().map_err(|source| BuildError::File { path: std::env::temp_dir(), source })?;
     let write = |path: &Path, text: &str| std::fs::write(path, text).map_err(|source| BuildError::File { path: path.to_owned(), source });
-    let wit = world(&dir.join("rerate/wit"), work.path(), &does)?;
+    let wit = world(work.path(), &does)?;
+    let (project, entries) = (work.path().join("project"), work.path().join("entry"));
+    sources::copy(dir, &project, &["py"])?;
+    std::fs::create_dir(&entries).map_err(|source| BuildError::File { path: entries.clone(), source })?;
     let mut entry = "from rerate.component import Describe\n".to_owned();
     for capability in &does {
         match *capability {
             "adjust" => {
                 // A resource is looked for in a module named after its interface.
-                write(&work.path().join("adjust.py"), "from rerate.component_adjust import Rater\n")?;
+                write(&entries.join("adjust.py"), "from rerate.component_adjust import Rater\n")?;
                 entry.push_str("import adjust\n\nclass Adjust:\n    pass\n");
             }
             "charge" => entry.push_str("from rerate.component_charge import Charge\n"),
             _ => entry.push_str("from rerate.component_check import Check\n"),
         }
     }
-    write(&work.path().join(format!("{ENTRY}.py")), &entry)?;
+    write(&entries.join(format!("{ENTRY}.py")), &entry)?;
 
     let out = work.path().join("out.wasm");
     let mut command = compiler(dir)?;
     command.current_dir(work.path()).env_remove("PYTHONPATH").arg("-d").arg(&wit).args(["-w", super::WORLD, "componentize", "--stub-wasi"]);
-    command.arg("-p").arg(dir).arg("-p").arg(work.path()).arg(ENTRY).arg("-o").arg(&out);
+    command.arg("-p").arg(&project).arg("-p").arg(&entries).arg(ENTRY).arg("-o").arg(&out);
     let answer = output(&mut command)?;
     if !answer.status.success() {
         return Err(BuildError::Compile(String::from_utf8_lossy(&answer.stderr).trim().to_owned()));

@@ -1,0 +1,1 @@
+rerate_rule::golden!(check margin_guard::MarginGuard);
