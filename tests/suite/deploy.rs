@@ -268,6 +268,10 @@ fn no_request_fails_and_no_run_fails_while_versions_are_swapped() {
 
     // What rated a run that is kept is not deleted, and it is said which.
     let last = runs["items"].as_array().unwrap().last().unwrap()["id"].as_str().unwrap();
+    let written = server.cli(&["plugin", "logs", last]);
+    assert_eq!((written.code, written.stdout.as_str()), (0, ""), "{}", written.stderr);
+    assert!(written.stderr.contains("wrote nothing"), "{}", written.stderr);
+    assert_eq!(server.cli(&["plugin", "logs", "run_none"]).code, 2);
     let rated_by = server.get(&format!("/v1/runs/{last}"))["chain"][0]["digest"].as_str().unwrap().to_owned();
     assert_eq!(server.deploy(&version(20)).0, 201);
     let refused = server.refused_delete(&format!("/v1/plugins/{NAME}/versions/{rated_by}"));

@@ -209,7 +209,7 @@ impl Store {
         Ok(sqlx::query_scalar("SELECT digest FROM plugin_versions ORDER BY 1").fetch_all(&self.read).await?)
     }
 
-    /// Removes a version that nothing refers to: it is not active, no rule is pinned to it, and no run that is kept was rated by it, since
+    /// Removes a version that nothing refers to: it is not active, no rule is pinned to it, no shadow runs it, and no run that is kept was rated by it, since
     /// such a run could not be explained or computed again without it.
     pub async fn plugin_version_delete(&self, digest: &str) -> Result<()> {
         let mut tx = self.begin().await?;
@@ -229,6 +229,13 @@ impl Store {
             .await?;
         if let Some(shadow) = shadow {
             return Err(StoreError::Conflict(format!("the version {digest} runs as the shadow {shadow}")));
+        }
+        let shadow: Option<String> = sqlx::query_scalar("SELECT id FROM shadows WHERE digest = $1 AND state = 'running' LIMIT 1")
+            .bind(digest)
+            .fetch_optional(&mut *tx)
+            .await?;
+        if let Some(shadow) = shadow {
+            return Err(StoreError::Conflict(format!("the shadow {shadow} runs the version {digest}: drop or promote it first")));
         }
         let rated: Option<(String, String, String, bool)> = sqlx::query_as(
             "SELECT r.id, t.name, r.period, EXISTS (SELECT 1 FROM published p WHERE p.run_id = r.id) AS shown \

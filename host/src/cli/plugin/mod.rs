@@ -5,6 +5,7 @@ mod build;
 mod deployments;
 mod diff;
 mod inspect;
+mod logs;
 mod new;
 mod portrait;
 mod push;
@@ -57,6 +58,9 @@ enum Command {
     /// List plugins and the versions that run, or the versions of one
     #[command(after_help = versions::LIST)]
     List(versions::ListArgs),
+    /// Show what the rules of a run wrote
+    #[command(after_help = logs::EXAMPLES)]
+    Logs(logs::Args),
     /// Start a rule's project: it builds as it is, and has tests and golden cases
     #[command(after_help = new::EXAMPLES)]
     New(new::Args),
@@ -92,6 +96,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Enable(args) => versions::enable(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::List(args) => versions::list(&args),
+        Command::Logs(args) => logs::run(&args),
         Command::New(args) => new::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Test(args) => test::run(&args),
