@@ -2,7 +2,8 @@
 //!
 //! Runs of one period are rated together in one pass over its charges: the shared lane. In it each run has an allowance of time inside
 //! rules. One that needs more is not failed but set aside: the others are published without it, and it is rated again from the start in a
-//! lane of its own, on one thread, with all of its tenant's quota. Its tenant stays aside until a run of it keeps within the allowance.
+//! lane of its own, on one thread, with all of its tenant's quota. Its tenant, like one whose run failed, stays aside until a run of it
+//! ends well within the allowance.
 //! Where a run is rated changes nothing in its result. What is remembered here is lost in a restart, which costs one allowance.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,9 +21,9 @@ use crate::store::{Run, TenantQuota};
 
 /// Time inside rules that a run in the shared lane may take whatever its size. Opening instances and deciding takes a compiled rule
 /// a few milliseconds; an endless loop keeps the others waiting this long, once.
-const ALLOWANCE: Duration = Duration::from_millis(200);
-/// And for each of its charges: twice what an interpreted rule takes, a hundred times what a compiled one does.
-const ALLOWANCE_PER_CHARGE: Duration = Duration::from_micros(10);
+const ALLOWANCE: Duration = Duration::from_millis(100);
+/// And for each of its charges: what an interpreted rule takes, fifty times what a compiled one does.
+const ALLOWANCE_PER_CHARGE: Duration = Duration::from_micros(5);
 
 /// Ratings aside at the same time, each on one thread: bounds what slow rules take from the shared lane, and lets one of them pass
 /// another.
@@ -136,6 +137,11 @@ impl Lanes {
         let free = |(rating, _): &(Rating, Batch)| !rating.runs.values().any(|run| busy.contains(run.tenant.as_str()));
         let place = if busy.len() < ASIDE_MAX { self.waiting.iter().position(free) } else { None }?;
         Some(self.waiting.remove(place).1)
+    }
+
+    /// A run failed on its rules: the next is tried where it disturbs nobody.
+    pub(super) fn set_aside(&mut self, tenant: &str) {
+        self.aside.insert(tenant.to_owned());
     }
 
     /// A run kept within its allowance: its tenant's rules are not slow any more.
