@@ -143,6 +143,7 @@ async fn publish(
                     if let Err(error) = inner.store.run_logs_put(&job.run.id, &failure.logs).await {
                         tracing::error!(run = job.run.id, error = %Causes(&error), "what the rules of a failed run wrote cannot be kept");
                     }
+                    lock(&inner.lanes).set_aside(&job.run.tenant_id);
                     fail(inner, &job.run, &reason).await;
                 }
             },
