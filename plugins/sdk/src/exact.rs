@@ -34,6 +34,9 @@ pub struct Factor {
     denominator: i64,
     /// The largest magnitude that an `i64` product allows.
     narrow_limit: i64,
+    /// The same as a decimal of the fewest digits, `digits * 10^-decimals`, for wide amounts.
+    digits: i64,
+    decimals: u8,
 }
 
 impl Factor {
@@ -45,7 +48,11 @@ impl Factor {
         let divisor = a.cast_signed(); // divides 10^9
         let numerator = rate.billionths() / divisor;
         let narrow_limit = if numerator == 0 { i64::MAX } else { i64::MAX / numerator.saturating_abs() };
-        Self { numerator, denominator: 1_000_000_000 / divisor, narrow_limit }
+        let (mut digits, mut decimals) = (rate.billionths(), 9);
+        while decimals > 0 && digits % 10 == 0 {
+            (digits, decimals) = (digits / 10, decimals - 1);
+        }
+        Self { numerator, denominator: 1_000_000_000 / divisor, narrow_limit, digits, decimals }
     }
 }
 
@@ -189,32 +196,18 @@ impl Units for i128 {
         self.checked_sub(other).filter(|difference| *difference != Self::NULL).ok_or(Overflow)
     }
 
+    #[inline]
     fn times(self, factor: &Factor, scale: u8, digits: u8, rounding: Rounding) -> Result<Self, Overflow> {
-        let step = Self::from(step(scale, digits)?);
-        let divisor = step * Self::from(factor.denominator);
-        let numerator = Self::from(factor.numerator);
-        let (quotient, remainder) = match self.checked_mul(numerator) {
-            Some(product) => {
-                let quotient = product / divisor;
-                (quotient, product - quotient * divisor)
-            }
-            // In two parts, whole divisors and the rest, so that the product stays in range wherever the result does.
-            None => {
-                let whole = (self / divisor).checked_mul(numerator).ok_or(Overflow)?;
-                let part = (self % divisor).checked_mul(numerator).ok_or(Overflow)?;
-                (whole.checked_add(part / divisor).ok_or(Overflow)?, part % divisor)
-            }
+        let step = step(scale, digits)?.unsigned_abs();
+        let exponent = scale.saturating_sub(digits) + factor.decimals;
+        let (magnitude, numerator) = (self.unsigned_abs(), factor.digits.unsigned_abs());
+        let divided = match product(magnitude, numerator) {
+            Some(product) => Divided::by_power_of_ten(product, exponent),
+            None => Divided::of_large_product(magnitude, numerator, exponent).ok_or(Overflow)?,
         };
-        let rest = divisor - remainder.abs();
-        let up = remainder != 0
-            && match rounding {
-                Rounding::HalfEven => remainder.abs() > rest || (remainder.abs() == rest && quotient % 2 != 0),
-                Rounding::HalfUp => remainder.abs() >= rest,
-                Rounding::Down => false,
-                Rounding::Up => true,
-            };
-        let rounded = if up { quotient + if remainder < 0 { -1 } else { 1 } } else { quotient };
-        rounded.checked_mul(step).filter(|r| *r != Self::NULL).ok_or(Overflow)
+        let rounded = product(divided.rounded(rounding), step).ok_or(Overflow)?;
+        let rounded = Self::try_from(rounded).map_err(|_| Overflow)?;
+        Ok(if (self < 0) == (factor.digits < 0) { rounded } else { -rounded })
     }
 
     fn of_money(units: i128, scale: u8) -> Result<Self, Overflow> {
@@ -235,6 +228,126 @@ impl Units for i128 {
     }
 }
 
+/// A magnitude divided by a power of ten.
+struct Divided {
+    quotient: u128,
+    remainder: u128,
+    divisor: u128,
+}
+
+impl Divided {
+    /// `value / 10^exponent`, for at most 27: the twos are a shift, and 5^27 fits one limb. A 128-bit division by the compiler's library
+    /// is a loop under WebAssembly; this takes a handful of multiplications there.
+    #[inline]
+    fn by_power_of_ten(value: u128, exponent: u8) -> Self {
+        let five = &FIVES[usize::from(exponent)];
+        let (quotient, remainder) = five.divide(value >> exponent);
+        let cut_off = value & ((1 << exponent) - 1);
+        Self { quotient, remainder: (u128::from(remainder) << exponent) | cut_off, divisor: u128::from(five.power) << exponent }
+    }
+
+    /// A product that leaves 128 bits although its quotient may not: whole divisors and the rest apart.
+    #[cold]
+    fn of_large_product(magnitude: u128, numerator: u64, exponent: u8) -> Option<Self> {
+        let whole = Self::by_power_of_ten(magnitude, exponent);
+        let part = Self::by_power_of_ten(product(whole.remainder, numerator)?, exponent);
+        let quotient = product(whole.quotient, numerator)?.checked_add(part.quotient)?;
+        Some(Self { quotient, ..part })
+    }
+
+    #[inline]
+    fn rounded(&self, rounding: Rounding) -> u128 {
+        let rest = self.divisor - self.remainder;
+        let up = self.remainder != 0
+            && match rounding {
+                Rounding::HalfEven => self.remainder > rest || (self.remainder == rest && self.quotient & 1 == 1),
+                Rounding::HalfUp => self.remainder >= rest,
+                Rounding::Down => false,
+                Rounding::Up => true,
+            };
+        self.quotient + u128::from(up)
+    }
+}
+
+/// A product of 128 bits at most.
+#[inline]
+fn product(a: u128, b: u64) -> Option<u128> {
+    let (high, low) = limbs(a);
+    let upper = u128::from(high) * u128::from(b);
+    let (overflow, upper) = limbs(upper);
+    if overflow != 0 {
+        return None;
+    }
+    (u128::from(low) * u128::from(b)).checked_add(u128::from(upper) << 64)
+}
+
+#[inline]
+#[allow(clippy::cast_possible_truncation)] // each cast takes one limb on purpose
+const fn limbs(value: u128) -> (u64, u64) {
+    ((value >> 64) as u64, value as u64)
+}
+
+/// A power of five, ready to divide by: Möller and Granlund, "Improved division by invariant integers" (2011), algorithm 4.
+struct Five {
+    power: u64,
+    /// Leading zeros of the power.
+    shift: u32,
+    /// `floor((2^128 - 1) / (power << shift)) - 2^64`
+    reciprocal: u64,
+}
+
+const FIVES: [Five; 28] = {
+    let mut fives = [const { Five::new(1) }; 28];
+    let (mut exponent, mut power) = (0, 1);
+    while exponent < 28 {
+        fives[exponent] = Five::new(power);
+        power = if exponent < 27 { power * 5 } else { power };
+        exponent += 1;
+    }
+    fives
+};
+
+impl Five {
+    const fn new(power: u64) -> Self {
+        let shift = power.leading_zeros();
+        let (_, reciprocal) = limbs(u128::MAX / ((power << shift) as u128));
+        Self { power, shift, reciprocal }
+    }
+
+    #[inline]
+    fn divide(&self, value: u128) -> (u128, u64) {
+        let (high, low) = limbs(value);
+        if high == 0 {
+            let quotient = low / self.power;
+            return (u128::from(quotient), low - quotient * self.power);
+        }
+        let (first, _) = limbs(u128::from(high) << self.shift);
+        let (second, third) = limbs(value << self.shift);
+        let (upper, rest) = self.step(first, second);
+        let (lower, rest) = self.step(rest, third);
+        ((u128::from(upper) << 64) | u128::from(lower), rest >> self.shift)
+    }
+
+    /// Two limbs by the shifted power; the high one is below it.
+    #[inline]
+    fn step(&self, high: u64, low: u64) -> (u64, u64) {
+        let divisor = self.power << self.shift;
+        let estimate = u128::from(self.reciprocal) * u128::from(high) + ((u128::from(high) << 64) | u128::from(low));
+        let (estimate, fraction) = limbs(estimate);
+        let mut quotient = estimate.wrapping_add(1);
+        let mut rest = low.wrapping_sub(quotient.wrapping_mul(divisor));
+        if rest > fraction {
+            quotient = quotient.wrapping_sub(1);
+            rest = rest.wrapping_add(divisor);
+        }
+        if rest >= divisor {
+            quotient = quotient.wrapping_add(1);
+            rest -= divisor;
+        }
+        (quotient, rest)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,6 +364,47 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_division_by_a_power_of_ten_is_the_compilers(
+            value in prop_oneof![any::<u128>(), any::<u128>().prop_map(|v| v >> 64), (0_u32..128, any::<u128>()).prop_map(|(s, v)| v >> s)],
+            exponent in 0_u8..=27,
+        ) {
+            let divided = Divided::by_power_of_ten(value, exponent);
+            let divisor = 10_u128.pow(u32::from(exponent));
+            prop_assert_eq!((divided.quotient, divided.remainder, divided.divisor), (value / divisor, value % divisor, divisor));
+        }
+
+        #[test]
+        fn a_product_is_the_compilers_or_too_large(a in any::<u128>(), shift in 0_u32..128, b in any::<u64>()) {
+            prop_assert_eq!(product(a >> shift, b), (a >> shift).checked_mul(u128::from(b)));
+        }
+
+        #[test]
+        fn wide_is_exact_as_long_as_the_result_is_in_range(
+            units in any::<i128>(), shift in 0_u32..127, billionths in any::<i64>(), digits in 0_u8..=18, rounding in 0_usize..4,
+        ) {
+            // Up to 2^126 times up to 2^63: against a quotient and remainder of twice the width.
+            let units = units >> shift;
+            let (magnitude, rate) = (units.unsigned_abs(), billionths.unsigned_abs());
+            let exponent = u32::from(18 - digits) + 9;
+            let divisor = 10_u128.pow(exponent);
+            let whole = (magnitude / divisor).checked_mul(u128::from(rate));
+            let part = (magnitude % divisor).checked_mul(u128::from(rate));
+            let answer = units.times(&Factor::of(Rate::from_billionths(billionths)), 18, digits, ROUNDINGS[rounding]);
+            if let (Some(whole), Some(part)) = (whole, part) {
+                let (quotient, remainder) = (whole.checked_add(part / divisor), part % divisor);
+                let up = remainder != 0 && match ROUNDINGS[rounding] {
+                    Rounding::HalfEven => remainder * 2 > divisor || (remainder * 2 == divisor && quotient.is_some_and(|q| q % 2 == 1)),
+                    Rounding::HalfUp => remainder * 2 >= divisor,
+                    Rounding::Down => false,
+                    Rounding::Up => true,
+                };
+                let rounded = quotient.and_then(|q| q.checked_add(u128::from(up))).and_then(|q| q.checked_mul(10_u128.pow(u32::from(18 - digits))));
+                let signed = rounded.and_then(|r| i128::try_from(r).ok()).map(|r| if (units < 0) == (billionths < 0) { r } else { -r });
+                prop_assert_eq!(answer.ok(), signed);
+            }
+        }
+
         #[test]
         fn narrow_gives_what_wide_gives_or_says_overflow(
             units in prop_oneof![-1_000_000_000_000_i64..1_000_000_000_000, any::<i64>().prop_filter("null", |u| *u != i64::MIN)],

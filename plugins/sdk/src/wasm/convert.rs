@@ -69,11 +69,11 @@ pub(super) fn to_money(money: MoneyColumn) -> wit::Money {
     match money {
         MoneyColumn::Narrow { scale, units } => wit::Money::Narrow(wit::NarrowMoney { scale, units }),
         MoneyColumn::Wide { scale, units } => {
-            let limbs = units.into_iter().flat_map(|units| {
-                let units = units.cast_unsigned();
-                [units as u64, (units >> 64) as u64]
-            });
-            wit::Money::Wide(wit::WideMoney { scale, limbs: limbs.collect() })
+            let mut limbs = Vec::with_capacity(units.len() * 2);
+            for units in units.into_iter().map(i128::cast_unsigned) {
+                limbs.extend([units as u64, (units >> 64) as u64]);
+            }
+            wit::Money::Wide(wit::WideMoney { scale, limbs })
         }
     }
 }
