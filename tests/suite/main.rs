@@ -16,3 +16,4 @@ mod layers;
 mod plugin_test;
 mod run;
 mod server;
+mod story;
