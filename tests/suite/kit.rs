@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::run::{rerate, rerate_in, root};
+use super::server::Server;
 
 /// All projects share compiled dependencies; what they need was fetched for this repository.
 fn cargo_in(folder: &Path, arguments: &[&str]) {
@@ -220,4 +221,21 @@ fn a_missing_toolchain_is_told_with_what_to_install() {
         assert_eq!(failed.code, 1);
         assert!(failed.stderr.contains(tool), "{}", failed.stderr);
     }
+}
+
+#[test]
+fn a_version_that_a_daemon_has_is_inspected_by_the_beginning_of_its_digest() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let active = server.get("/v1/plugins/markup")["active_digest"].as_str().unwrap().to_owned();
+    let told = server.cli(&["plugin", "inspect", &active[..8]]);
+    assert_eq!(told.code, 0, "{}", told.stderr);
+    assert!(
+        told.stdout.starts_with("markup ") && told.stdout.contains(&active) && told.stdout.contains("configuration"),
+        "{}",
+        told.stdout
+    );
+    let unknown = server.cli(&["plugin", "inspect", "0123456789"]);
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.stderr.contains("no file and no version"), "{}", unknown.stderr);
 }

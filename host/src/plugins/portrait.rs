@@ -109,7 +109,7 @@ pub fn portrait(plugin: &Plugin, component: &[u8], cases: usize, configs: &[(Str
 }
 
 /// The properties of a JSON Schema, in its order.
-fn fields(schema: &str) -> Vec<ConfigField> {
+pub fn fields(schema: &str) -> Vec<ConfigField> {
     let schema: serde_json::Value = serde_json::from_str(schema).unwrap_or_default();
     let required = schema["required"].as_array().map_or(&[][..], Vec::as_slice);
     let Some(properties) = schema["properties"].as_object() else { return Vec::new() };

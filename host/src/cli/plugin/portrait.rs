@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::cli::{Failure, output, rate};
 use crate::domain::rule::BillPeriod;
 use crate::plugins::cases;
-use crate::plugins::portrait::{Columns, Portrait, portrait};
+use crate::plugins::portrait::{Columns, ConfigField, Portrait, portrait};
 use crate::sandbox::{Refusal, sections};
 
 /// Asked for columns when there is no golden case: what a rule needs under no configuration, in a month like any other.
@@ -49,12 +49,12 @@ pub(super) fn show(portrait: &Portrait, file: &str) {
 }
 
 /// The configuration's fields.
-pub(super) fn show_config(portrait: &Portrait) {
-    if portrait.config.is_empty() {
+pub(super) fn show_fields(fields: &[ConfigField]) {
+    if fields.is_empty() {
         output::print("\nIts configuration has no fields.");
         return;
     }
-    let rows = portrait.config.iter().map(|field| {
+    let rows = fields.iter().map(|field| {
         let absent = match &field.default {
             _ if field.required => "required".to_owned(),
             Some(default) => default.to_string(),
