@@ -248,10 +248,8 @@ impl Metered {
             return advice("fuel", format!("{} of {} instructions", used.fuel, self.quota.fuel));
         }
         match self.allowance {
-            Some(allowance) if allowance < time_of(&self.quota) => {
-                if says(RuleFailure::QuotaTime { limit: allowance }) {
-                    return Verdict::SetAside;
-                }
+            Some(allowance) if allowance < time_of(&self.quota) && says(RuleFailure::QuotaTime { limit: allowance }) => {
+                return Verdict::SetAside;
             }
             _ if says(RuleFailure::QuotaTime { limit: time_of(&self.quota) }) => {
                 return advice("time_ms", format!("{} of {} ms", used.time.as_millis(), self.quota.time_ms));

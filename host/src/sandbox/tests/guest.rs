@@ -99,11 +99,6 @@ impl Guest {
         self
     }
 
-    pub(crate) fn open(mut self, body: &str) -> Self {
-        body.clone_into(&mut self.open);
-        self
-    }
-
     pub(crate) fn decide(mut self, body: &str) -> Self {
         body.clone_into(&mut self.decide);
         self
