@@ -209,8 +209,8 @@ impl Store {
         Ok(sqlx::query_scalar("SELECT digest FROM plugin_versions ORDER BY 1").fetch_all(&self.read).await?)
     }
 
-    /// Removes a version that nothing refers to: it is not active, no rule is pinned to it, no shadow runs it, and no run that is kept was rated by it, since
-    /// such a run could not be explained or computed again without it.
+    /// Removes a version that nothing refers to: it is not active, no rule is pinned to it, no shadow runs it, and no run that is kept was
+    /// rated by it, since such a run could not be explained or computed again without it.
     pub async fn plugin_version_delete(&self, digest: &str) -> Result<()> {
         let mut tx = self.begin().await?;
         let active: Option<String> =
@@ -222,13 +222,6 @@ impl Store {
             sqlx::query_scalar("SELECT title FROM rules WHERE pinned_digest = $1 LIMIT 1").bind(digest).fetch_optional(&mut *tx).await?;
         if let Some(title) = pinned {
             return Err(StoreError::Conflict(format!("the rule {title} is pinned to the version {digest}")));
-        }
-        let shadow: Option<String> = sqlx::query_scalar("SELECT id FROM shadows WHERE digest = $1 AND state = 'running'")
-            .bind(digest)
-            .fetch_optional(&mut *tx)
-            .await?;
-        if let Some(shadow) = shadow {
-            return Err(StoreError::Conflict(format!("the version {digest} runs as the shadow {shadow}")));
         }
         let shadow: Option<String> = sqlx::query_scalar("SELECT id FROM shadows WHERE digest = $1 AND state = 'running' LIMIT 1")
             .bind(digest)
