@@ -352,7 +352,7 @@ proptest! {
     fn a_formulas_row_logic_is_the_same_natively_and_in_the_sandbox(
         config in one_of(&[
             r#"{"amount":"max(x_CustomerCost * 1.07, 0.01)"}"#,
-            r#"{"amount":"div(ListCost * EffectiveCost / 8 * 0 + ListCost, 3, 18, 'up') + 2.5 * BilledCost","round":{"digits":4,"mode":"down"}}"#,
+            r#"{"amount":"div(ListCost * PricingQuantity / 8 + ListCost, 3, 18, 'up') + 2.5 * BilledCost","round":{"digits":4,"mode":"down"}}"#,
             r#"{"amount":"if(div(EffectiveCost, ListCost, 6) < 50%, round(PricingQuantity * ListUnitPrice * 0.1234567, 9), abs(-ListCost))"}"#,
             r#"{"when":"ListCost in (1, 2) or ListCost is null","amount":"12.5"}"#,
         ]),
