@@ -223,9 +223,10 @@ impl Metered {
         plugin.with(Limits { memory_bytes: memory_bytes.min(own.memory_bytes), ..own.clone() }, Some(Arc::clone(&self.meter)))
     }
 
-    /// Whether the run would have kept within the allowance of the shared lane.
+    /// Whether the run would have kept well within the allowance of the shared lane: half of it, so that rules near it do not go back and
+    /// forth.
     pub(super) fn was_quick(&self) -> bool {
-        self.meter.usage().time < self.quick
+        self.meter.usage().time * 2 < self.quick
     }
 
     /// The same quota without the shared lane's allowance, and nothing used.
