@@ -113,6 +113,10 @@ pub fn sources_digest(dir: &str) -> anyhow::Result<String> {
         files.push(root.join(folder).join("Cargo.toml"));
         collect(&root.join(folder).join("src"), &mut files)?;
     }
+    let cases = root.join(dir).join("cases");
+    if cases.is_dir() {
+        collect(&cases, &mut files)?; // they travel in the component
+    }
     files.sort();
     let mut text = String::new();
     for file in files {

@@ -99,6 +99,12 @@ impl Guest {
         self
     }
 
+    #[allow(dead_code)] // for the fuzzers, which include this file
+    pub(crate) fn open(mut self, body: &str) -> Self {
+        body.clone_into(&mut self.open);
+        self
+    }
+
     pub(crate) fn decide(mut self, body: &str) -> Self {
         body.clone_into(&mut self.decide);
         self
