@@ -155,6 +155,28 @@ fn a_bill_is_rated_by_one_rule_and_what_changes_adds_up() {
 }
 
 #[test]
+fn a_run_shows_what_the_rule_wrote_and_the_line_where_it_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = crate::run::root().join("tests/fixtures/dist/logs.wasm").display().to_string();
+    let bill = |service: &str| {
+        let path = dir.path().join(format!("{service}.csv"));
+        let row = format!("p,1,AWS,2026-09-01T00:00:00Z,2026-10-01T00:00:00Z,USD,Usage,{service},1\n");
+        let header = "BillingAccountId,SubAccountId,ServiceProviderName,BillingPeriodStart,BillingPeriodEnd,BillingCurrency,ChargeCategory,ServiceName,BilledCost\n";
+        std::fs::write(&path, header.to_owned() + &row).unwrap();
+        path.display().to_string()
+    };
+    let config = dir.path().join("config.json");
+    std::fs::write(&config, "{}").unwrap();
+    let run = |bill: &str| rerate(&["plugin", "run", &logs, "-i", bill, "--config", config.to_str().unwrap()]);
+    let told = run(&bill("fine"));
+    assert_eq!(told.code, 0, "{}", told.stderr);
+    assert!(told.stdout.contains("log: opened for 2026-09-01\nlog: deciding on fine\n"), "{}", told.stdout);
+    let failed = run(&bill("panic"));
+    assert_eq!(failed.code, 1);
+    assert!(failed.stderr.contains("log: deciding on panic\n") && failed.stderr.contains("src/lib.rs:"), "{}", failed.stderr);
+}
+
+#[test]
 fn a_bench_compares_with_another_build_in_fuel_that_no_machine_changes() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("config.json");

@@ -11,7 +11,7 @@ use crate::cli::{Failure, output};
 use crate::domain::columns::NULL_CODE;
 use crate::domain::money::Amount;
 use crate::domain::progress::Progress;
-use crate::domain::rated::{GroupRef, RatedGroup, RatedLine, RuleFinding};
+use crate::domain::rated::{GroupRef, RatedGroup, RatedLine, RuleFinding, RunLogs};
 use crate::domain::rule::{BillPeriod, Treatment};
 use crate::lake::LakeError;
 use crate::rating::{ChainRule, Input, Owners, RunInput, RunOutcome, rate_month};
@@ -67,6 +67,7 @@ struct Report {
     top: Vec<Changed>,
     lines: Vec<RatedLine>,
     findings: Vec<RuleFinding>,
+    logs: RunLogs,
     fuel: u64,
     memory_bytes: u64,
     longest_call_micros: u64,
@@ -156,7 +157,10 @@ fn rate(opened: &Opened, config: &str, month: &Month, top: usize) -> Result<Repo
         write: &|_, group, rated| Ok(note(month, group, rated, top, &changes)?),
     };
     let mut rated = output::with_bar(&format!("rate {}", month.bill.period), &progress, false, || rate_month(input))?;
-    let outcome = rated.runs.pop().ok_or_else(|| Failure::run("it was not rated"))?.map_err(Failure::run)?;
+    let outcome = rated.runs.pop().ok_or_else(|| Failure::run("it was not rated"))?.map_err(|failure| {
+        tell(&failure.logs).iter().for_each(|line| output::complain(line)); // what it wrote before it failed says most
+        Failure::run(failure)
+    })?;
     let changes = changes.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(report(&month.bill, outcome, changes, &meter.usage()))
 }
@@ -232,10 +236,20 @@ fn report(bill: &BillPeriod, outcome: RunOutcome, changes: Changes, usage: &Usag
         top: changes.top,
         lines: outcome.lines,
         findings: outcome.findings,
+        logs: outcome.logs,
         fuel: usage.fuel,
         memory_bytes: usage.memory_bytes,
         longest_call_micros: u64::try_from(usage.longest().as_micros()).unwrap_or(u64::MAX),
     }
+}
+
+/// What the rule wrote, a line each.
+fn tell(logs: &RunLogs) -> Vec<String> {
+    let mut told: Vec<String> = logs.lines.iter().map(|line| format!("log: {}", line.message)).collect();
+    if logs.cut > 0 {
+        told.push(format!("log: {} more lines were not kept", output::count(logs.cut)));
+    }
+    told
 }
 
 fn print(report: &Report) {
@@ -278,6 +292,7 @@ fn print(report: &Report) {
     for finding in &report.findings {
         output::print(&format!("{:?}: {}", finding.severity, finding.message).to_lowercase());
     }
+    tell(&report.logs).iter().for_each(|line| output::print(line));
     output::print(&format!(
         "\nfuel {}, memory {}, longest call {}.{} ms",
         output::count(report.fuel),
