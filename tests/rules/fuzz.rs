@@ -282,7 +282,7 @@ fn rate(plugin: &Arc<Plugin>, config: String) -> &'static str {
     batch.push("SubAccountId", Column::Text(TextColumn::constant(Some("account"), 3)));
     batch.push("BillingAccountId", Column::Text(TextColumn::constant(Some("payer"), 3)));
     batch.push("BillingCurrency", Column::Text(TextColumn::constant(Some("USD"), 3)));
-    batch.push("ServiceName", Column::Text(TextColumn::from_rows([Some("EC2"), Some("S3"), None].into_iter())));
+    batch.push("ServiceName", Column::Text(TextColumn::from_rows([Some("EC2"), Some("S3"), None])));
     batch.push("BilledCost", Column::Money(MoneyColumn { units: vec![ONE, 7 * ONE / 100, -3 * ONE] }));
     let rule = ChainRule { id: "rul".to_owned(), title: "Parrot".to_owned(), plugin: Arc::clone(plugin), config, earlier: Vec::new() };
     let month = rate_month(Input {

@@ -56,7 +56,7 @@ fn components_built_against_the_first_release_load_and_rate_as_they_did() {
     batch.push("SubAccountId", Column::Text(TextColumn::constant(Some("account"), 2)));
     batch.push("BillingAccountId", Column::Text(TextColumn::constant(Some("payer"), 2)));
     batch.push("BillingCurrency", Column::Text(TextColumn::constant(Some("USD"), 2)));
-    batch.push("ServiceName", Column::Text(TextColumn::from_rows([Some("Amazon EC2"), Some("Amazon S3")].into_iter())));
+    batch.push("ServiceName", Column::Text(TextColumn::from_rows([Some("Amazon EC2"), Some("Amazon S3")])));
     batch.push("BilledCost", Column::Money(MoneyColumn { units: vec![10_010 * money::ONE / 100, money::ONE / 10_000_000_000 * 7] }));
     let costs = Mutex::new(Vec::new());
     let month = rate_month(Input {
