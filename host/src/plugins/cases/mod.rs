@@ -8,8 +8,8 @@
 //! - [`case`]: the files, read
 //! - [`input`]: `input.csv` to charges
 //! - [`outcome`]: what a rule did, and the text of `expected.csv`
-//! - [`run`]: one case, once, in some arrangement of its rows
-//! - [`check`]: a case's verdict
+//! - [`mod@run`]: one case, once, in some arrangement of its rows
+//! - [`mod@check`]: a case's verdict
 //! - [`coverage`]: what all cases of a rule reached
 //! - [`difference`]: where two outcomes differ, for people
 
