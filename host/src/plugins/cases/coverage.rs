@@ -21,6 +21,12 @@ use crate::sandbox::Plugin;
 
 /// Values of a dimension that are told apart: beyond, nobody reads them.
 const VALUES_MAX: usize = 1_000;
+/// Combinations without a case that are named; the rest is a number.
+const UNREACHED_MAX: usize = 20;
+const NULL: &str = "(null)";
+
+/// Value by dimension.
+type Combination = BTreeMap<String, String>;
 
 /// What the cases reached.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -31,6 +37,8 @@ pub struct Coverage {
     pub combinations: usize,
     /// How many combinations these values could make.
     pub possible: u64,
+    /// The first of those that no case has.
+    pub unreached: Vec<BTreeMap<String, String>>,
     /// Charges by what was decided on their amount.
     pub amounts: BTreeMap<&'static str, u64>,
     pub treatments: BTreeMap<&'static str, u64>,
@@ -46,7 +54,7 @@ pub struct Coverage {
     /// Cases that the rule refused or failed.
     pub without_outcome: usize,
     #[serde(skip)]
-    seen: BTreeSet<Vec<Option<String>>>,
+    seen: BTreeSet<Combination>,
 }
 
 impl Coverage {
@@ -66,6 +74,7 @@ impl Coverage {
         coverage.never_relabelled.retain(|column| !coverage.relabelled.contains_key(column));
         coverage.combinations = coverage.seen.len();
         coverage.possible = coverage.values.values().fold(1, |product, values| product.saturating_mul(values.len() as u64));
+        coverage.unreached = unreached(&coverage.values, &coverage.seen);
         coverage
     }
 
@@ -95,12 +104,12 @@ impl Coverage {
         let Some(decided) = decide(&rule, &plan, &case.bill, &totals, &working).ok()? else { return Some(()) };
         for first in &decided.combined.first {
             let row = decided.selection[*first as usize] as usize;
-            let combination: Vec<Option<String>> =
-                plan.dimensions.iter().map(|name| working.text(name).get(row).map(str::to_owned)).collect();
-            for (name, value) in plan.dimensions.iter().zip(&combination) {
+            let value = |name: &String| working.text(name).get(row).unwrap_or(NULL).to_owned();
+            let combination: Combination = plan.dimensions.iter().map(|name| (name.clone(), value(name))).collect();
+            for (name, value) in &combination {
                 let values = self.values.entry(name.clone()).or_default();
                 if values.len() < VALUES_MAX {
-                    values.insert(value.clone().unwrap_or_else(|| "(null)".to_owned()));
+                    values.insert(value.clone());
                 }
             }
             self.seen.insert(combination);
@@ -128,6 +137,25 @@ impl Coverage {
             *self.relabelled.entry(plan.writes[usize::from(*column)].clone()).or_default() += 1;
         }
     }
+}
+
+/// The first combinations of the values that were not seen, in the order of the dimensions and their values. It looks at no more
+/// than were seen and are named.
+fn unreached(values: &BTreeMap<String, BTreeSet<String>>, seen: &BTreeSet<Combination>) -> Vec<Combination> {
+    let lists: Vec<(&String, Vec<&String>)> = values.iter().map(|(name, values)| (name, values.iter().collect())).collect();
+    let mut digits = vec![0; lists.len()];
+    let mut found = Vec::new();
+    while found.len() < UNREACHED_MAX {
+        let combination: Combination = lists.iter().zip(&digits).map(|((name, of), at)| ((*name).clone(), of[*at].clone())).collect();
+        if !seen.contains(&combination) {
+            found.push(combination);
+        }
+        // Counts up, the last dimension fastest.
+        let Some(next) = (0..lists.len()).rev().find(|place| digits[*place] + 1 < lists[*place].1.len()) else { break };
+        digits[next] += 1;
+        digits[next + 1..].fill(0);
+    }
+    found
 }
 
 /// Every option that a schema declares, and every choice of those that have choices.
@@ -190,6 +218,20 @@ fn choice_of(pointer: &str, choice: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn combinations_that_no_case_has_are_named() {
+        let combination = |service: &str, region: &str| {
+            Combination::from([("Service".to_owned(), service.to_owned()), ("Region".to_owned(), region.to_owned())])
+        };
+        let seen = BTreeSet::from([combination("EC2", "eu"), combination("S3", NULL)]);
+        let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (name, value) in seen.iter().flatten() {
+            values.entry(name.clone()).or_default().insert(value.clone());
+        }
+        assert_eq!(unreached(&values, &seen), [combination("EC2", NULL), combination("S3", "eu")]);
+        assert_eq!(unreached(&BTreeMap::new(), &BTreeSet::from([Combination::new()])), []);
+    }
 
     #[test]
     fn options_and_choices_that_no_configuration_gives_are_found() {

@@ -195,6 +195,11 @@ fn millis(micros: u64) -> String {
     format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100)
 }
 
+/// `ServiceName Amazon EC2, RegionId (null)`.
+fn named(combination: &std::collections::BTreeMap<String, String>) -> String {
+    combination.iter().map(|(dimension, value)| format!("{dimension} {value}")).collect::<Vec<_>>().join(", ")
+}
+
 fn print_coverage(coverage: &Coverage) {
     output::print("coverage");
     let mut rows: Vec<Vec<String>> = Vec::new();
@@ -208,14 +213,19 @@ fn print_coverage(coverage: &Coverage) {
         |counts: &std::collections::BTreeMap<String, u64>| counted(&mut counts.iter().map(|(name, count)| (name.as_str(), *count)));
     let list = |names: &std::collections::BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
     if !coverage.amounts.is_empty() {
-        let not = coverage.possible.saturating_sub(coverage.combinations as u64);
-        add("combinations", output::count(coverage.combinations as u64), format!("{} more of the values below", output::count(not)));
+        let more = coverage.possible.saturating_sub((coverage.combinations + coverage.unreached.len()) as u64);
+        let mut not: Vec<String> = coverage.unreached.iter().map(named).collect();
+        not.extend((more > 0).then(|| format!("and {} more of the values below", output::count(more))));
+        add("combinations", output::count(coverage.combinations as u64), not.join("\n"));
         for (dimension, values) in &coverage.values {
             add(dimension, list(values), String::new());
         }
-        add("amounts", of_static(&coverage.amounts), String::new());
-        let missing =
-            ["keep", "drop", "hold"].into_iter().filter(|name| !coverage.treatments.contains_key(name)).collect::<Vec<_>>().join("\n");
+        let without = |all: &[&'static str], some: &std::collections::BTreeMap<&'static str, u64>| {
+            all.iter().filter(|name| !some.contains_key(*name)).copied().collect::<Vec<_>>().join("\n")
+        };
+        let amounts = without(&["keep", "zero", "copied", "scaled", "tiered", "custom"], &coverage.amounts);
+        add("amounts", of_static(&coverage.amounts), amounts);
+        let missing = without(&["keep", "drop", "hold"], &coverage.treatments);
         add("treatments", of_static(&coverage.treatments), missing);
         add("reasons", of_text(&coverage.reasons), String::new());
         if !coverage.relabelled.is_empty() || !coverage.never_relabelled.is_empty() {
