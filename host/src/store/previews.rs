@@ -7,7 +7,7 @@ use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
 use super::integrations::shortened;
-use super::values::{count, counted, to_json};
+use super::values::{count, counted, json, to_json};
 use super::{MAX_TEXT, Page, PageRequest, Result, Store, StoreError};
 use crate::clock::Moment;
 
@@ -45,17 +45,14 @@ pub struct Preview {
 
 impl FromRow<'_, SqliteRow> for Preview {
     fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
-        let parsed = |column: &str, text: &str| {
-            serde_json::from_str(text).map_err(|error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: error.into() })
-        };
         let result: Option<&str> = row.try_get("result")?;
         Ok(Self {
             id: row.try_get("id")?,
             state: row.try_get("state")?,
             progress_done: count(row, "progress_done")?,
             progress_total: count(row, "progress_total")?,
-            request: parsed("request", row.try_get("request")?)?,
-            result: result.map(|text| parsed("result", text)).transpose()?,
+            request: json(row, "request")?,
+            result: result.is_some().then(|| json(row, "result")).transpose()?,
             failure: row.try_get("failure")?,
             created_at: row.try_get("created_at")?,
             started_at: row.try_get("started_at")?,
