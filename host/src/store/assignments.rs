@@ -2,13 +2,12 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row, Sqlite, Transaction};
+use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
 use super::audit::NOTHING;
 use super::values::json;
-use super::{Page, PageRequest, Result, Store, StoreError, expect_version};
+use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx, expect_version};
 use crate::clock::Moment;
 use crate::domain::period::Period;
 
@@ -58,8 +57,8 @@ pub struct ChainLink {
     pub config: Value,
 }
 
-impl FromRow<'_, SqliteRow> for ChainLink {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow<'_, DbRow> for ChainLink {
+    fn from_row(row: &DbRow) -> sqlx::Result<Self> {
         Ok(Self {
             assignment_id: row.try_get("assignment_id")?,
             rule_id: row.try_get("rule_id")?,
@@ -90,8 +89,8 @@ impl AssignedRule {
     }
 }
 
-impl FromRow<'_, SqliteRow> for AssignedRule {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow<'_, DbRow> for AssignedRule {
+    fn from_row(row: &DbRow) -> sqlx::Result<Self> {
         Ok(Self {
             link: ChainLink::from_row(row)?,
             tenant_id: row.try_get("tenant_id")?,
@@ -102,7 +101,7 @@ impl FromRow<'_, SqliteRow> for AssignedRule {
 }
 
 impl AssignmentFields {
-    async fn check(&self, tx: &mut Transaction<'static, Sqlite>) -> Result<()> {
+    async fn check(&self, tx: &mut Tx) -> Result<()> {
         if let (Some(from), Some(to)) = (self.from_period, self.to_period)
             && from > to
         {
@@ -264,7 +263,7 @@ impl Store {
 }
 
 /// Numbers the list from 1 again, keeping its order.
-pub(super) async fn close_gaps(tx: &mut Transaction<'static, Sqlite>) -> Result<()> {
+pub(super) async fn close_gaps(tx: &mut Tx) -> Result<()> {
     let renumber = sqlx::query(
         "UPDATE assignments SET position = numbered.place \
          FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY position) AS place FROM assignments) AS numbered WHERE numbered.id = assignments.id",

@@ -3,12 +3,11 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row, Sqlite, Transaction};
+use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
 use super::values::to_json;
-use super::{Page, PageRequest, Result, Store, StoreError};
+use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx};
 use crate::clock::Moment;
 
 /// One change.
@@ -32,8 +31,8 @@ pub struct AuditEntry {
     pub after: Option<Value>,
 }
 
-impl FromRow<'_, SqliteRow> for AuditEntry {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow<'_, DbRow> for AuditEntry {
+    fn from_row(row: &DbRow) -> sqlx::Result<Self> {
         let value = |column: &str| -> sqlx::Result<Option<Value>> {
             let text: Option<&str> = row.try_get(column)?;
             text.map(serde_json::from_str)
@@ -68,7 +67,7 @@ impl Store {
     /// Writes a change down, in the transaction that makes it.
     pub(super) async fn audit(
         &self,
-        tx: &mut Transaction<'static, Sqlite>,
+        tx: &mut Tx,
         action: &str,
         noun: &str,
         subject: &str,

@@ -1,13 +1,12 @@
 //! Deployments: each way of a component from its bytes to the version that runs, step by step with reasons.
 
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row, Sqlite, Transaction};
+use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
 use super::plugins::Origin;
 use super::values::{json, to_json};
-use super::{Page, PageRequest, Result, Store, StoreError};
+use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx};
 use crate::clock::Moment;
 
 /// Deployments that are remembered: years of an MSP's releases; the oldest make room.
@@ -149,8 +148,8 @@ impl Deployment {
     }
 }
 
-impl FromRow<'_, SqliteRow> for Deployment {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow<'_, DbRow> for Deployment {
+    fn from_row(row: &DbRow) -> sqlx::Result<Self> {
         Ok(Self {
             id: row.try_get("id")?,
             digest: row.try_get("digest")?,
@@ -228,7 +227,7 @@ impl Store {
 }
 
 /// Also for transactions that do what the deployment says.
-pub(super) async fn save(tx: &mut Transaction<'static, Sqlite>, deployment: &Deployment) -> Result<()> {
+pub(super) async fn save(tx: &mut Tx, deployment: &Deployment) -> Result<()> {
     sqlx::query(
         "INSERT INTO deployments (id, digest, name, origin, source, state, steps, actor, created_at, finished_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
@@ -249,7 +248,7 @@ pub(super) async fn save(tx: &mut Transaction<'static, Sqlite>, deployment: &Dep
     Ok(())
 }
 
-async fn forget_oldest(tx: &mut Transaction<'static, Sqlite>) -> Result<()> {
+async fn forget_oldest(tx: &mut Tx) -> Result<()> {
     sqlx::query("DELETE FROM deployments WHERE id <= (SELECT id FROM deployments ORDER BY id DESC LIMIT 1 OFFSET $1)")
         .bind(KEPT)
         .execute(&mut **tx)

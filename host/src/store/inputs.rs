@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::Row;
 use utoipa::ToSchema;
 
 use super::values::to_json;
-use super::{Result, Store, StoreError};
+use super::{Result, Store, StoreError, Tx};
 use crate::domain::rule::Earlier;
 
 /// Whose an account is, seen from the tenant. Written as `x_CommitmentOwner` says it.
@@ -72,7 +72,7 @@ impl Store {
     }
 }
 
-pub(super) async fn record(tx: &mut Transaction<'static, Sqlite>, id: &str, recorded: &Recorded) -> Result<()> {
+pub(super) async fn record(tx: &mut Tx, id: &str, recorded: &Recorded) -> Result<()> {
     sqlx::query("UPDATE runs SET inputs = $2, overlay_sha256 = $3 WHERE id = $1")
         .bind(id)
         .bind(to_json(&recorded.inputs)?)

@@ -35,8 +35,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, Transaction};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::clock::Clock;
 
@@ -59,6 +58,12 @@ pub use splits::{PeriodSplit, TenantShare};
 pub use subaccounts::{Moved, Subaccount, SubaccountFilter};
 pub use tenants::{Tenant, TenantFields, TenantRemoved};
 pub use tokens::Token;
+
+/// The database behind the store, named once.
+type Db = sqlx::Sqlite;
+type DbPool = sqlx::Pool<Db>;
+type DbRow = <Db as sqlx::Database>::Row;
+type Tx = sqlx::Transaction<'static, Db>;
 
 /// Readers at the same time; SQLite's readers do not block each other, and the console of a busy daemon asks a few things at once.
 const READERS: u32 = 8;
@@ -108,9 +113,9 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// The control data of one daemon. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    read: SqlitePool,
+    read: DbPool,
     /// One connection: writers queue here, in order, instead of failing on each other's locks.
-    write: SqlitePool,
+    write: DbPool,
     clock: Clock,
     /// Whom the log of changes names.
     actor: Arc<str>,
@@ -173,7 +178,7 @@ impl Store {
     }
 
     /// A transaction that will write: it takes the lock at once, so that it cannot fail half way on a reader turned writer.
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
+    async fn begin(&self) -> Result<Tx> {
         Ok(self.write.begin_with("BEGIN IMMEDIATE").await?)
     }
 }

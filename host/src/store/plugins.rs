@@ -2,14 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::Row;
 use utoipa::ToSchema;
 
 use super::audit::NOTHING;
 use super::deployments::{self, Deployment};
 use super::values::{count, counted, json, to_json};
-use super::{Page, PageRequest, Result, Store, StoreError};
+use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx};
 use crate::clock::Moment;
 use crate::domain::rule::{Capability, Manifest};
 
@@ -37,8 +36,8 @@ pub struct PluginVersion {
     pub created_at: Moment,
 }
 
-impl FromRow<'_, SqliteRow> for PluginVersion {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow<'_, DbRow> for PluginVersion {
+    fn from_row(row: &DbRow) -> sqlx::Result<Self> {
         Ok(Self {
             digest: row.try_get("digest")?,
             manifest: Manifest {
@@ -134,7 +133,7 @@ impl Store {
     }
 
     /// The swap itself: one row.
-    async fn activate(&self, tx: &mut Transaction<'static, Sqlite>, name: &str, digest: &str) -> Result<Plugin> {
+    async fn activate(&self, tx: &mut Tx, name: &str, digest: &str) -> Result<Plugin> {
         let before: Option<Plugin> = sqlx::query_as("SELECT * FROM plugins WHERE name = $1").bind(name).fetch_optional(&mut **tx).await?;
         if let Some(before) = before.as_ref().filter(|before| before.active_digest == digest) {
             return Ok(before.clone());

@@ -2,13 +2,12 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
 use super::integrations::shortened;
 use super::values::{count, counted, json, to_json};
-use super::{MAX_TEXT, Page, PageRequest, Result, Store, StoreError};
+use super::{DbRow, MAX_TEXT, Page, PageRequest, Result, Store, StoreError};
 use crate::clock::Moment;
 
 /// Previews that are kept; a new one takes the place of the oldest that has ended.
@@ -43,8 +42,8 @@ pub struct Preview {
     pub finished_at: Option<Moment>,
 }
 
-impl FromRow<'_, SqliteRow> for Preview {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow<'_, DbRow> for Preview {
+    fn from_row(row: &DbRow) -> sqlx::Result<Self> {
         let result: Option<&str> = row.try_get("result")?;
         Ok(Self {
             id: row.try_get("id")?,

@@ -3,13 +3,12 @@
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::FromRow;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::Row;
 use utoipa::ToSchema;
 
 use super::audit::NOTHING;
 use super::values::{json, to_json};
-use super::{Page, PageRequest, Result, Store, StoreError, checked_name, expect_version, unique};
+use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx, checked_name, expect_version, unique};
 use crate::clock::Moment;
 
 /// Bytes of a configuration: a price book of ten thousand services fits.
@@ -30,8 +29,8 @@ pub struct Rule {
     pub updated_at: Moment,
 }
 
-impl FromRow<'_, SqliteRow> for Rule {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow<'_, DbRow> for Rule {
+    fn from_row(row: &DbRow) -> sqlx::Result<Self> {
         Ok(Self {
             id: row.try_get("id")?,
             title: row.try_get("title")?,
@@ -69,7 +68,7 @@ impl RuleFields {
     }
 
     /// The plugin exists, and the pinned version is one of its own.
-    async fn check_plugin(&self, tx: &mut Transaction<'static, Sqlite>) -> Result<()> {
+    async fn check_plugin(&self, tx: &mut Tx) -> Result<()> {
         let known: Option<i64> =
             sqlx::query_scalar("SELECT version FROM plugins WHERE name = $1").bind(&self.plugin).fetch_optional(&mut **tx).await?;
         known.ok_or_else(|| StoreError::Invalid(format!("there is no plugin {}", self.plugin)))?;

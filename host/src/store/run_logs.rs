@@ -1,9 +1,7 @@
 //! Run logs: what rules wrote while a run was rated. Bounded by the rating; kept as long as the run.
 
-use sqlx::{Sqlite, Transaction};
-
 use super::values::{count, counted, json, to_json};
-use super::{Result, Store};
+use super::{Result, Store, Tx};
 use crate::domain::rated::RunLogs;
 
 impl Store {
@@ -27,7 +25,7 @@ impl Store {
 }
 
 /// Replaces what an earlier attempt left.
-pub(super) async fn put_logs(tx: &mut Transaction<'static, Sqlite>, id: &str, logs: &RunLogs) -> Result<()> {
+pub(super) async fn put_logs(tx: &mut Tx, id: &str, logs: &RunLogs) -> Result<()> {
     sqlx::query("DELETE FROM run_logs WHERE run_id = $1").bind(id).execute(&mut **tx).await?;
     if *logs == RunLogs::default() {
         return Ok(());

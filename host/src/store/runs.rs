@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row, Sqlite, Transaction};
+use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
 use super::inputs::{Recorded, record};
@@ -13,7 +12,7 @@ use super::integrations::shortened;
 use super::run_logs::put_logs;
 use super::splits::{PeriodSplit, put_split};
 use super::values::{count, counted, json, to_json};
-use super::{MAX_TEXT, Page, PageRequest, Result, Store, StoreError};
+use super::{DbRow, MAX_TEXT, Page, PageRequest, Result, Store, StoreError, Tx};
 use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
@@ -86,8 +85,8 @@ pub struct Run {
     pub finished_at: Option<Moment>,
 }
 
-impl FromRow<'_, SqliteRow> for Run {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow<'_, DbRow> for Run {
+    fn from_row(row: &DbRow) -> sqlx::Result<Self> {
         Ok(Self {
             id: row.try_get("id")?,
             tenant_id: row.try_get("tenant_id")?,
@@ -415,7 +414,7 @@ impl Store {
     }
 }
 
-async fn complete(tx: &mut Transaction<'static, Sqlite>, id: &str, result: &RunResult, now: Moment) -> Result<Option<Run>> {
+async fn complete(tx: &mut Tx, id: &str, result: &RunResult, now: Moment) -> Result<Option<Run>> {
     let done = sqlx::query_as(
         "UPDATE runs SET state = 'done', failure = NULL, charges = $2, dropped = $3, billed = $4, charged = $5, by_rule = $6, \
          findings = $7, lines = $8, overlay = $9, rating_millis = $10, finished_at = $11, progress_done = $2, progress_total = $2 \
@@ -438,7 +437,7 @@ async fn complete(tx: &mut Transaction<'static, Sqlite>, id: &str, result: &RunR
     Ok(done)
 }
 
-async fn publish(tx: &mut Transaction<'static, Sqlite>, run: &Run) -> Result<()> {
+async fn publish(tx: &mut Tx, run: &Run) -> Result<()> {
     sqlx::query(
         "INSERT INTO published (tenant_id, period, currency, run_id) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (tenant_id, period, currency) DO UPDATE SET run_id = $4",
@@ -452,13 +451,7 @@ async fn publish(tx: &mut Transaction<'static, Sqlite>, run: &Run) -> Result<()>
     Ok(())
 }
 
-async fn supersede_pending(
-    tx: &mut Transaction<'static, Sqlite>,
-    tenant_id: &str,
-    period: Period,
-    currency: &str,
-    now: Moment,
-) -> Result<()> {
+async fn supersede_pending(tx: &mut Tx, tenant_id: &str, period: Period, currency: &str, now: Moment) -> Result<()> {
     sqlx::query(
         "UPDATE runs SET state = 'superseded', finished_at = $4 \
          WHERE tenant_id = $1 AND period = $2 AND currency = $3 AND state IN ('queued', 'running')",

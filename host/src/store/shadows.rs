@@ -2,14 +2,13 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
 use super::audit::NOTHING;
 use super::integrations::shortened;
 use super::values::{count, counted, to_json};
-use super::{MAX_TEXT, Page, PageRequest, Result, Store, StoreError};
+use super::{DbRow, MAX_TEXT, Page, PageRequest, Result, Store, StoreError};
 use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
@@ -72,8 +71,8 @@ pub struct ShadowRun {
     pub at: Moment,
 }
 
-impl FromRow<'_, SqliteRow> for ShadowRun {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow<'_, DbRow> for ShadowRun {
+    fn from_row(row: &DbRow) -> sqlx::Result<Self> {
         let difference: Option<&str> = row.try_get("difference")?;
         let parse = |text: &str| {
             serde_json::from_str(text).map_err(|error| sqlx::Error::ColumnDecode { index: "difference".to_owned(), source: error.into() })

@@ -8,12 +8,11 @@ use std::collections::btree_map::Entry;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row, Sqlite, Transaction};
+use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
 use super::values::{count, counted, json, to_json};
-use super::{Page, PageRequest, Result, Store, StoreError};
+use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx};
 use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
@@ -61,8 +60,8 @@ pub struct Snapshot {
     pub superseded_at: Option<Moment>,
 }
 
-impl FromRow<'_, SqliteRow> for Snapshot {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow<'_, DbRow> for Snapshot {
+    fn from_row(row: &DbRow) -> sqlx::Result<Self> {
         Ok(Self {
             id: row.try_get("id")?,
             integration_id: row.try_get("integration_id")?,
@@ -131,8 +130,8 @@ pub struct Holding {
     pub billed: Amount,
 }
 
-impl FromRow<'_, SqliteRow> for Holding {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow<'_, DbRow> for Holding {
+    fn from_row(row: &DbRow) -> sqlx::Result<Self> {
         Ok(Self {
             snapshot_id: row.try_get("snapshot_id")?,
             integration_id: row.try_get("integration_id")?,
@@ -226,13 +225,7 @@ impl Store {
     }
 
     /// The id of the subaccount, which is stored if it is new and takes its newest name.
-    async fn discover(
-        &self,
-        tx: &mut Transaction<'static, Sqlite>,
-        integration_id: &str,
-        found: &SubaccountContent,
-        now: Moment,
-    ) -> Result<String> {
+    async fn discover(&self, tx: &mut Tx, integration_id: &str, found: &SubaccountContent, now: Moment) -> Result<String> {
         let name = if found.name.is_empty() { &found.sub_account_id } else { &found.name };
         let id = sqlx::query_scalar(
             "INSERT INTO subaccounts (id, integration_id, billing_account_id, sub_account_id, name, provider, search_key, created_at, updated_at) \
@@ -301,7 +294,7 @@ impl Store {
     }
 }
 
-async fn supersede(tx: &mut Transaction<'static, Sqlite>, integration_id: &str, period: Period, now: Moment) -> Result<()> {
+async fn supersede(tx: &mut Tx, integration_id: &str, period: Period, now: Moment) -> Result<()> {
     sqlx::query(
         "UPDATE snapshots SET state = 'superseded', superseded_at = $3 WHERE integration_id = $1 AND period = $2 AND state = 'published'",
     )
@@ -313,13 +306,7 @@ async fn supersede(tx: &mut Transaction<'static, Sqlite>, integration_id: &str, 
     Ok(())
 }
 
-async fn insert(
-    tx: &mut Transaction<'static, Sqlite>,
-    id: &str,
-    import: &Import,
-    content: &PeriodContent,
-    now: Moment,
-) -> Result<Snapshot> {
+async fn insert(tx: &mut Tx, id: &str, import: &Import, content: &PeriodContent, now: Moment) -> Result<Snapshot> {
     let snapshot = sqlx::query_as(
         "INSERT INTO snapshots \
          (id, integration_id, period, state, source_digest, manifest_id, location, parts, charges, totals, report, created_at) \

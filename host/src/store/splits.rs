@@ -1,12 +1,11 @@
 //! Period splits: how the source of a month divides into tenants and what nobody holds. Tenants + unassigned = source, to the last digit.
 
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row, Sqlite, Transaction};
+use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
 use super::values::{count, counted, json, to_json};
-use super::{Result, Store, StoreError};
+use super::{DbRow, Result, Store, StoreError, Tx};
 use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
@@ -42,8 +41,8 @@ impl PeriodSplit {
     }
 }
 
-impl FromRow<'_, SqliteRow> for PeriodSplit {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl FromRow<'_, DbRow> for PeriodSplit {
+    fn from_row(row: &DbRow) -> sqlx::Result<Self> {
         Ok(Self {
             period: row.try_get("period")?,
             currency: row.try_get("currency")?,
@@ -83,7 +82,7 @@ impl Store {
     }
 }
 
-pub(super) async fn put_split(tx: &mut Transaction<'static, Sqlite>, split: &PeriodSplit, now: Moment) -> Result<()> {
+pub(super) async fn put_split(tx: &mut Tx, split: &PeriodSplit, now: Moment) -> Result<()> {
     if !split.balances() {
         return Err(StoreError::Invalid(format!(
             "the split of {} in {} does not add up: tenants + unassigned differ from the source",

@@ -4,10 +4,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::sqlite::{SqliteArgumentsBuffer, SqliteRow, SqliteTypeInfo, SqliteValueRef};
+use sqlx::sqlite::{SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef};
 use sqlx::{Decode, Encode, Row, Sqlite, Type};
 
-use super::{Result, StoreError};
+use super::{DbRow, Result, StoreError};
 use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
@@ -58,13 +58,13 @@ pub(super) fn to_json(value: &impl Serialize) -> Result<String> {
 }
 
 /// Reads a column of JSON text.
-pub(super) fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> sqlx::Result<T> {
+pub(super) fn json<T: DeserializeOwned>(row: &DbRow, column: &str) -> sqlx::Result<T> {
     let text: &str = row.try_get(column)?;
     serde_json::from_str(text).map_err(|error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: error.into() })
 }
 
 /// Reads a count.
-pub(super) fn count(row: &SqliteRow, column: &str) -> sqlx::Result<u64> {
+pub(super) fn count(row: &DbRow, column: &str) -> sqlx::Result<u64> {
     let stored: i64 = row.try_get(column)?;
     u64::try_from(stored).map_err(|error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: error.into() })
 }
