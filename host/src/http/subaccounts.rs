@@ -8,17 +8,21 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
-use super::errors::{ApiResult, Problems};
-use super::extract::{Body, Path, Query, page};
+use super::errors::{ApiError, ApiResult, Problems};
+use super::extract::{Body, By, Path, Query, page};
+use crate::domain::period::Period;
 use crate::jobs::change::Change;
-use crate::store::{Moved, Page, Subaccount, SubaccountFilter};
+use crate::jobs::review::{Review, ReviewError, review};
+use crate::store::{Assign, Held, Moved, Page, Store, Subaccount, SubaccountFilter};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(subaccount_list))
         .routes(routes!(subaccount_get))
         .routes(routes!(subaccount_assign, subaccount_release))
+        .routes(routes!(subaccount_history))
         .routes(routes!(subaccounts_assign))
+        .routes(routes!(subaccounts_review))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -44,9 +48,13 @@ struct SubaccountQuery {
 /// Whom to give a subaccount.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"tenant_id": "tnt_01k9x3v0z8e4m6q2r7s5t9w1ab"}))]
+#[schema(example = json!({"tenant_id": "tnt_01k9x3v0z8e4m6q2r7s5t9w1ab", "from_period": "2026-09"}))]
 struct HolderBody {
     tenant_id: String,
+    /// The first billing period in which the tenant holds it; absent or null for always.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    from_period: Option<Period>,
     /// The tenant that gives it up, if one holds it: it moves without being released in between.
     #[serde(default)]
     from_tenant_id: Option<String>,
@@ -55,10 +63,15 @@ struct HolderBody {
 /// Which subaccounts to give to whom.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"tenant_id": "tnt_01k9x3v0z8e4m6q2r7s5t9w1ab", "subaccounts": ["sub_01k9x3v0z8e4m6q2r7s5t9w1ab"]}))]
+#[schema(example = json!({"tenant_id": "tnt_01k9x3v0z8e4m6q2r7s5t9w1ab", "from_period": "2026-09",
+    "subaccounts": ["sub_01k9x3v0z8e4m6q2r7s5t9w1ab"]}))]
 struct BatchBody {
     /// Null releases them.
     tenant_id: Option<String>,
+    /// The first billing period of it; absent or null for always.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    from_period: Option<Period>,
     /// The tenant that gives them up, if one holds them: they move without being released in between.
     #[serde(default)]
     from_tenant_id: Option<String>,
@@ -73,10 +86,33 @@ struct MovedAnswer {
     moved: Vec<Moved>,
 }
 
+impl From<BatchBody> for Assign {
+    fn from(body: BatchBody) -> Self {
+        let BatchBody { tenant_id, from_period, from_tenant_id, subaccounts } = body;
+        Self { subaccounts, tenant_id, from_period, from_tenant_id }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct ReleaseQuery {
+    /// The first billing period in which nobody holds it; absent for always.
+    #[param(value_type = Option<String>, example = "2026-09")]
+    from_period: Option<Period>,
+}
+
+/// Every assignment of a subaccount.
+#[derive(Debug, Serialize, ToSchema)]
+struct History {
+    /// The latest first.
+    items: Vec<Held>,
+}
+
 /// Lists the subaccounts that bills have named.
 #[utoipa::path(get, path = "/v1/subaccounts", tag = "subaccounts", params(SubaccountQuery),
     responses((status = 200, body = Page<Subaccount>), Problems))]
-async fn subaccount_list(State(state): State<AppState>, Query(query): Query<SubaccountQuery>) -> ApiResult<Json<Page<Subaccount>>> {
+async fn subaccount_list(By(store): By, Query(query): Query<SubaccountQuery>) -> ApiResult<Json<Page<Subaccount>>> {
     let page = page(query.limit, query.after)?;
     let filter = SubaccountFilter {
         search: query.search,
@@ -85,50 +121,77 @@ async fn subaccount_list(State(state): State<AppState>, Query(query): Query<Suba
         tenant_id: query.tenant_id,
         unassigned: query.unassigned,
     };
-    Ok(Json(state.store.subaccounts(&filter, &page).await?))
+    Ok(Json(store.subaccounts(&filter, &page).await?))
 }
 
 /// Shows a subaccount.
 #[utoipa::path(get, path = "/v1/subaccounts/{id}", tag = "subaccounts", params(("id" = String, Path)),
     responses((status = 200, body = Subaccount), Problems))]
-async fn subaccount_get(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<Subaccount>> {
-    Ok(Json(state.store.subaccount(&id).await?))
+async fn subaccount_get(By(store): By, Path(id): Path<String>) -> ApiResult<Json<Subaccount>> {
+    Ok(Json(store.subaccount(&id).await?))
 }
 
-/// Gives a subaccount to a tenant. One that another tenant holds must be released first, or handed over by
-/// naming that tenant.
+/// Tells who holds and held a subaccount, from which billing period on, and who decided that.
+#[utoipa::path(get, path = "/v1/subaccounts/{id}/history", tag = "subaccounts", params(("id" = String, Path)),
+    responses((status = 200, body = History), Problems))]
+async fn subaccount_history(By(store): By, Path(id): Path<String>) -> ApiResult<Json<History>> {
+    Ok(Json(History { items: store.subaccount_history(&id).await? }))
+}
+
+/// Gives a subaccount to a tenant, for always or from a billing period on. One that another tenant holds then must be released first, or
+/// handed over by naming that tenant.
 #[utoipa::path(put, path = "/v1/subaccounts/{id}/tenant", tag = "subaccounts", params(("id" = String, Path)), request_body = HolderBody,
     responses((status = 200, body = Subaccount), Problems))]
 async fn subaccount_assign(
     State(state): State<AppState>,
+    By(store): By,
     Path(id): Path<String>,
     Body(body): Body<HolderBody>,
 ) -> ApiResult<Json<Subaccount>> {
-    move_all(&state, std::slice::from_ref(&id), Some(&body.tenant_id), body.from_tenant_id.as_deref()).await?;
-    Ok(Json(state.store.subaccount(&id).await?))
+    let HolderBody { tenant_id, from_period, from_tenant_id } = body;
+    let wanted = Assign { subaccounts: vec![id.clone()], tenant_id: Some(tenant_id), from_period, from_tenant_id };
+    assign(&state, &store, &wanted).await?;
+    Ok(Json(store.subaccount(&id).await?))
 }
 
-/// Releases a subaccount: nobody holds it then.
-#[utoipa::path(delete, path = "/v1/subaccounts/{id}/tenant", tag = "subaccounts", params(("id" = String, Path)),
+/// Releases a subaccount, for always or from a billing period on: nobody holds it then.
+#[utoipa::path(delete, path = "/v1/subaccounts/{id}/tenant", tag = "subaccounts", params(("id" = String, Path), ReleaseQuery),
     responses((status = 200, body = Subaccount), Problems))]
-async fn subaccount_release(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<Subaccount>> {
-    move_all(&state, std::slice::from_ref(&id), None, None).await?;
-    Ok(Json(state.store.subaccount(&id).await?))
+async fn subaccount_release(
+    State(state): State<AppState>,
+    By(store): By,
+    Path(id): Path<String>,
+    Query(query): Query<ReleaseQuery>,
+) -> ApiResult<Json<Subaccount>> {
+    let wanted = Assign { subaccounts: vec![id.clone()], from_period: query.from_period, ..Assign::default() };
+    assign(&state, &store, &wanted).await?;
+    Ok(Json(store.subaccount(&id).await?))
 }
 
-/// Gives many subaccounts to a tenant, or releases them: all or none.
+/// Gives many subaccounts to a tenant, or releases them, for always or from a billing period on: all or none.
 #[utoipa::path(post, path = "/v1/subaccounts/assign", tag = "subaccounts", request_body = BatchBody,
     responses((status = 200, body = MovedAnswer), Problems))]
-async fn subaccounts_assign(State(state): State<AppState>, Body(body): Body<BatchBody>) -> ApiResult<Json<MovedAnswer>> {
-    let moved = move_all(&state, &body.subaccounts, body.tenant_id.as_deref(), body.from_tenant_id.as_deref()).await?;
+async fn subaccounts_assign(State(state): State<AppState>, By(store): By, Body(body): Body<BatchBody>) -> ApiResult<Json<MovedAnswer>> {
+    let moved = assign(&state, &store, &body.into()).await?;
     Ok(Json(MovedAnswer { moved }))
 }
 
-async fn move_all(state: &AppState, ids: &[String], to: Option<&str>, from: Option<&str>) -> ApiResult<Vec<Moved>> {
-    let moved = match (from, to) {
-        (Some(from), Some(to)) => state.store.subaccounts_hand_over(ids, from, to).await?,
-        _ => state.store.subaccounts_move(ids, to).await?,
-    };
+/// Tells what `assign` would do with the same body: what moves, from whom, what is refused and why, which months are rated again for whom,
+/// and how much money changes hands. Nothing is changed.
+#[utoipa::path(post, path = "/v1/subaccounts/review", tag = "subaccounts", request_body = BatchBody,
+    responses((status = 200, body = Review), Problems))]
+async fn subaccounts_review(State(state): State<AppState>, By(store): By, Body(body): Body<BatchBody>) -> ApiResult<Json<Review>> {
+    let wanted = body.into();
+    let considered = store.subaccounts_consider(&wanted).await?;
+    match review(&state.store, &state.plugins, &wanted, considered).await {
+        Ok(review) => Ok(Json(review)),
+        Err(ReviewError::Store(error)) => Err(error.into()),
+        Err(error) => Err(ApiError::internal(error)),
+    }
+}
+
+async fn assign(state: &AppState, store: &Store, wanted: &Assign) -> ApiResult<Vec<Moved>> {
+    let moved = store.subaccounts_assign(wanted).await?;
     if !moved.is_empty() {
         state.poke(Change::Subaccounts);
     }

@@ -17,6 +17,7 @@ use crate::domain::period::Period;
 use crate::domain::progress::Progress;
 use crate::domain::rule::{BillPeriod, Capability};
 use crate::events::Event;
+use crate::plugins::Plugins;
 use crate::store::{ChainEntry, ChainLink, FoundRun, NewRun, Run, RunState, StoreError, TenantQuota};
 
 /// After an error of the store: long enough not to fill the log, short enough to go on by itself.
@@ -100,7 +101,8 @@ pub(super) async fn reconcile(inner: &Arc<Inner>) -> Result<(), ReconcileError> 
     }
     let facts = Arc::new(facts);
     let (looking, same) = (Arc::clone(inner), Arc::clone(&facts));
-    let planned = tokio::task::spawn_blocking(move || plan(&same, &|link, bill| looking.asks_history(link, bill))).await;
+    let planned =
+        tokio::task::spawn_blocking(move || plan(&same, &|link, bill| looking.known_history.asks(&looking.plugins, link, bill))).await;
     let planned = match planned {
         Ok(planned) => Arc::new(planned?),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -316,15 +318,15 @@ async fn tell_progress(inner: Arc<Inner>, number: u64) {
 #[derive(Default)]
 pub(super) struct KnownHistory(Mutex<HashMap<(String, String, BillPeriod), bool>>);
 
-impl Inner {
+impl KnownHistory {
     /// Blocking: may load the component. A rule that cannot be asked wants nothing; its run will fail and say why.
-    fn asks_history(&self, link: &ChainLink, bill: &BillPeriod) -> bool {
+    pub(super) fn asks(&self, plugins: &Plugins, link: &ChainLink, bill: &BillPeriod) -> bool {
         let key = (link.digest.clone(), link.config.to_string(), bill.clone());
-        let mut known = self.known_history.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(asks) = known.get(&key) {
             return *asks;
         }
-        let Ok(plugin) = self.plugins.load_stored(&link.digest) else { return false };
+        let Ok(plugin) = plugins.load_stored(&link.digest) else { return false };
         let charges = plugin.capabilities().contains(&Capability::Charge);
         let asks = charges && plugin.configure(&key.1, bill).is_ok_and(|plan| plan.history);
         if known.len() >= MAX_KNOWN {
@@ -333,7 +335,9 @@ impl Inner {
         known.insert(key, asks);
         asks
     }
+}
 
+impl Inner {
     async fn republish(&self, run: Option<&Run>) -> Result<(), StoreError> {
         if let Some(run) = run {
             self.store.run_publish(&run.id).await?;

@@ -20,6 +20,7 @@ mod plan;
 pub mod preview;
 pub mod rate;
 pub mod replay;
+pub mod review;
 pub mod shadow;
 #[cfg(test)]
 mod tests;

@@ -96,7 +96,7 @@ pub(super) struct Plan {
 /// Sums beyond 38 digits: the bills cannot be right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the billed amounts of a month add up to more than 20 digits before the decimal point")]
-pub(super) struct SumOutOfRange;
+pub struct SumOutOfRange;
 
 /// `asks_history` says whether a rule wants to know what it charged in earlier periods.
 pub(super) fn plan(facts: &Facts, asks_history: &dyn Fn(&ChainLink, &BillPeriod) -> bool) -> Result<Plan, SumOutOfRange> {
@@ -169,9 +169,17 @@ fn account_of(holding: &Holding) -> &str {
 impl Plan {
     /// Charges of a tenant's month.
     pub(super) fn charges(&self, key: &Key) -> u64 {
-        let split = self.months.get(&key.period).and_then(|month| month.splits.get(&key.currency));
-        let share = split.and_then(|split| split.tenants.iter().find(|share| share.tenant_id == key.tenant));
-        share.map_or(0, |share| share.charges)
+        self.share(key).map_or(0, |share| share.charges)
+    }
+
+    /// What a tenant's month was billed.
+    pub(super) fn billed(&self, key: &Key) -> Amount {
+        self.share(key).map_or(Amount::ZERO, |share| share.billed)
+    }
+
+    fn share(&self, key: &Key) -> Option<&TenantShare> {
+        let split = self.months.get(&key.period)?.splits.get(&key.currency)?;
+        split.tenants.iter().find(|share| share.tenant_id == key.tenant)
     }
 
     fn want(&self, key: &Key, facts: &Facts, known: &Known<'_>, asks_history: &dyn Fn(&ChainLink, &BillPeriod) -> bool) -> Wanted {

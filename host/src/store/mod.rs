@@ -9,6 +9,7 @@
 mod assignments;
 mod audit;
 mod deployments;
+mod holders;
 mod idempotency;
 mod inputs;
 mod integrations;
@@ -42,6 +43,7 @@ use crate::clock::Clock;
 pub use assignments::{AssignedRule, Assignment, AssignmentFields, ChainLink};
 pub use audit::{AuditEntry, AuditFilter};
 pub use deployments::{Deployment, DeploymentFilter, DeploymentState, Step, StepOutcome, StepResult};
+pub use holders::Held;
 pub use idempotency::{Reserved, StoredResponse};
 pub use inputs::{AccountOwner, Recorded, RunInputs, SourceInputs};
 pub use integrations::{Integration, IntegrationFields, IntegrationKind, IntegrationStatus};
@@ -55,7 +57,7 @@ pub use runs::{ChainEntry, FoundRun, NewRun, Run, RunFilter, RunResult, RunState
 pub use shadows::{Shadow, ShadowOutcome, ShadowRun, ShadowState};
 pub use snapshots::{CurrencyTotal, Holding, HoldingFilter, Import, Part, PeriodContent, Snapshot, SnapshotState, SubaccountContent};
 pub use splits::{PeriodSplit, TenantShare};
-pub use subaccounts::{Moved, Subaccount, SubaccountFilter};
+pub use subaccounts::{Assign, Considered, Moved, Subaccount, SubaccountFilter, TenantName};
 pub use tenants::{Tenant, TenantFields, TenantRemoved};
 pub use tokens::Token;
 

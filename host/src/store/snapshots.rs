@@ -115,7 +115,7 @@ pub struct SubaccountContent {
     pub billed: Amount,
 }
 
-/// The charges of one subaccount and currency in a published snapshot, and who holds the subaccount now.
+/// The charges of one subaccount and currency in a published snapshot, and who holds the subaccount in its period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Holding {
     pub snapshot_id: String,
@@ -281,14 +281,17 @@ impl Store {
     }
 
     /// What the published snapshots hold of each subaccount, and for whom: the plan of all runs. Ordered by period, currency, snapshot.
+    /// The latest assignment is read from the subaccount itself: the history is looked up only for the months before it.
     pub async fn holdings(&self, filter: &HoldingFilter) -> Result<Vec<Holding>> {
         let found = sqlx::query_as(
-            "SELECT c.snapshot_id, n.integration_id, n.period, c.currency, c.subaccount_id, s.billing_account_id, s.sub_account_id, \
-             s.tenant_id, c.charges, c.billed \
+            "SELECT * FROM (SELECT c.snapshot_id, n.integration_id, n.period, c.currency, c.subaccount_id, s.billing_account_id, \
+             s.sub_account_id, c.charges, c.billed, \
+             CASE WHEN s.from_period IS NULL OR s.from_period <= n.period THEN s.tenant_id ELSE \
+             (SELECT h.tenant_id FROM subaccount_holders h WHERE h.subaccount_id = s.id \
+             AND (h.from_period IS NULL OR h.from_period <= n.period) ORDER BY h.number DESC LIMIT 1) END AS tenant_id \
              FROM snapshots n JOIN snapshot_subaccounts c ON c.snapshot_id = n.id JOIN subaccounts s ON s.id = c.subaccount_id \
-             WHERE n.state = 'published' AND ($1 IS NULL OR n.period = $1) AND ($2 IS NULL OR s.tenant_id = $2) \
-             AND ($3 IS NULL OR n.integration_id = $3) \
-             ORDER BY n.period, c.currency, c.snapshot_id, c.subaccount_id",
+             WHERE n.state = 'published' AND ($1 IS NULL OR n.period = $1) AND ($3 IS NULL OR n.integration_id = $3)) AS held \
+             WHERE $2 IS NULL OR tenant_id = $2 ORDER BY period, currency, snapshot_id, subaccount_id",
         );
         Ok(found.bind(filter.period).bind(&filter.tenant_id).bind(&filter.integration_id).fetch_all(&self.read).await?)
     }

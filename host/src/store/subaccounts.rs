@@ -1,11 +1,15 @@
-//! Subaccounts: discovered from bills, held by one tenant or by none.
+//! Subaccounts: discovered from bills, held by one tenant or by none. Who held one before is told by `holders`.
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 use sqlx::FromRow;
 use utoipa::ToSchema;
 
-use super::{Page, PageRequest, Result, Store, StoreError};
+use super::holders::{holders_from, is_held_from, rows_of};
+use super::{Page, PageRequest, Result, Store, StoreError, Tx};
 use crate::clock::Moment;
+use crate::domain::period::Period;
 
 /// Subaccounts moved by one call: a large organisation has tens of thousands of accounts, and they are moved a screen at a time.
 const MAX_MOVED: usize = 10_000;
@@ -19,8 +23,10 @@ pub struct Subaccount {
     pub sub_account_id: String,
     pub name: String,
     pub provider: String,
-    /// Who holds it.
+    /// Who holds it, by the latest assignment; null for nobody.
     pub tenant_id: Option<String>,
+    /// The first billing period of that; null for always. Its history tells who held it before.
+    pub from_period: Option<Period>,
     pub created_at: Moment,
     pub updated_at: Moment,
 }
@@ -35,6 +41,37 @@ pub struct SubaccountFilter {
     pub tenant_id: Option<String>,
     /// Only those that nobody holds.
     pub unassigned: bool,
+}
+
+/// Which subaccounts to give to whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assign {
+    pub subaccounts: Vec<String>,
+    /// None releases them.
+    pub tenant_id: Option<String>,
+    /// The first billing period; none for always.
+    pub from_period: Option<Period>,
+    /// The tenant that gives them up, if one holds them: they move without being released in between.
+    pub from_tenant_id: Option<String>,
+}
+
+/// A tenant as a person knows it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+pub struct TenantName {
+    pub id: String,
+    pub name: String,
+}
+
+/// A subaccount of a selection, before anything moves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Considered {
+    pub subaccount: Subaccount,
+    /// Other tenants that hold it in the periods in question.
+    pub from: Vec<TenantName>,
+    /// Those of them that have not given it up: it cannot move.
+    pub refused: Vec<TenantName>,
+    /// Whether it is not where it should be already.
+    pub changes: bool,
 }
 
 /// A subaccount that changed hands.
@@ -73,54 +110,80 @@ impl Store {
         Ok(page.page(items, |subaccount: &Subaccount| subaccount.id.clone()))
     }
 
-    /// Gives subaccounts to a tenant, or releases them (`None`): all or none. One that another tenant holds must be released first.
-    /// Those that are where they should be already are not in the answer.
+    /// Gives subaccounts to a tenant for always, or releases them (`None`): all or none. One that another tenant holds must be released
+    /// first. Those that are where they should be already are not in the answer.
     pub async fn subaccounts_move(&self, ids: &[String], tenant_id: Option<&str>) -> Result<Vec<Moved>> {
-        self.move_all(ids, tenant_id, None).await
+        self.subaccounts_assign(&Assign { subaccounts: ids.to_vec(), tenant_id: tenant_id.map(str::to_owned), ..Assign::default() }).await
     }
 
-    /// As [`Store::subaccounts_move`], and those that `from` holds move as well, without being released in between.
-    pub async fn subaccounts_hand_over(&self, ids: &[String], from: &str, to: &str) -> Result<Vec<Moved>> {
-        self.move_all(ids, Some(to), Some(from)).await
-    }
-
-    async fn move_all(&self, ids: &[String], tenant_id: Option<&str>, given_up_by: Option<&str>) -> Result<Vec<Moved>> {
-        if ids.is_empty() || ids.len() > MAX_MOVED {
-            return Err(StoreError::Invalid(format!("select 1 to {MAX_MOVED} subaccounts")));
-        }
+    /// As asked: all of them move, or none.
+    pub async fn subaccounts_assign(&self, wanted: &Assign) -> Result<Vec<Moved>> {
         let mut tx = self.begin().await?;
-        if let Some(tenant) = tenant_id {
-            let known: Option<i64> =
-                sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(tenant).fetch_optional(&mut *tx).await?;
-            known.ok_or_else(|| StoreError::not_found("tenant", tenant))?;
-        }
+        let considered = consider(&mut tx, wanted).await?;
         let mut moved = Vec::new();
-        for id in ids {
-            let holder: Option<(String, Option<String>, Option<String>)> = sqlx::query_as(
-                "SELECT s.name, s.tenant_id, t.name FROM subaccounts s LEFT JOIN tenants t ON t.id = s.tenant_id WHERE s.id = $1",
-            )
-            .bind(id)
-            .fetch_optional(&mut *tx)
-            .await?;
-            let (name, from, holder) = holder.ok_or_else(|| StoreError::not_found("subaccount", id))?;
-            if from.as_deref() == tenant_id {
+        for Considered { subaccount, refused, changes, .. } in considered {
+            let id = subaccount.id;
+            if let Some(holder) = refused.first() {
+                let (tenant, tenant_id) = (&holder.name, &holder.id);
+                let name = subaccount.name;
+                return Err(StoreError::Conflict(format!("the subaccount {name} ({id}) is held by the tenant {tenant} ({tenant_id})")));
+            }
+            if !changes {
                 continue;
             }
-            if let (Some(from), Some(_)) = (&from, tenant_id)
-                && given_up_by != Some(from)
-            {
-                let holder = holder.unwrap_or_default();
-                return Err(StoreError::Conflict(format!("the subaccount {name} ({id}) is held by the tenant {holder} ({from})")));
-            }
-            sqlx::query("UPDATE subaccounts SET tenant_id = $2, updated_at = $3 WHERE id = $1")
-                .bind(id)
-                .bind(tenant_id)
-                .bind(self.clock.now())
-                .execute(&mut *tx)
-                .await?;
-            moved.push(Moved { id: id.clone(), from, to: tenant_id.map(str::to_owned) });
+            let to = wanted.tenant_id.as_deref();
+            self.put_holder(&mut tx, &id, to, wanted.from_period).await?;
+            let before = Holder { tenant_id: subaccount.tenant_id.as_deref(), from_period: subaccount.from_period };
+            let after = Holder { tenant_id: to, from_period: wanted.from_period };
+            let action = if to.is_some() { "assign" } else { "release" };
+            self.audit(&mut tx, action, "subaccount", &id, Some(&before), Some(&after)).await?;
+            moved.push(Moved { id, from: subaccount.tenant_id, to: to.map(str::to_owned) });
         }
         tx.commit().await?;
         Ok(moved)
     }
+
+    /// What [`Store::subaccounts_assign`] would find, without doing anything.
+    pub async fn subaccounts_consider(&self, wanted: &Assign) -> Result<Vec<Considered>> {
+        consider(&mut self.read.begin().await?, wanted).await
+    }
+}
+
+/// A holder as the log of changes tells it.
+#[derive(Serialize)]
+struct Holder<'a> {
+    tenant_id: Option<&'a str>,
+    from_period: Option<Period>,
+}
+
+async fn consider(tx: &mut Tx, wanted: &Assign) -> Result<Vec<Considered>> {
+    let ids: BTreeSet<&String> = wanted.subaccounts.iter().collect();
+    if ids.is_empty() || ids.len() > MAX_MOVED {
+        return Err(StoreError::Invalid(format!("select 1 to {MAX_MOVED} subaccounts")));
+    }
+    if let Some(tenant) = &wanted.tenant_id {
+        let known: Option<i64> =
+            sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(tenant).fetch_optional(&mut **tx).await?;
+        known.ok_or_else(|| StoreError::not_found("tenant", tenant))?;
+    }
+    let mut considered = Vec::with_capacity(ids.len());
+    // In the order of the selection: the first that is refused is the one that is told.
+    let mut left = ids;
+    for id in &wanted.subaccounts {
+        if !left.remove(id) {
+            continue;
+        }
+        let found = sqlx::query_as("SELECT * FROM subaccounts WHERE id = $1").bind(id).fetch_optional(&mut **tx).await?;
+        let subaccount: Subaccount = found.ok_or_else(|| StoreError::not_found("subaccount", id))?;
+        let rows = rows_of(tx, id).await?;
+        let changes = !is_held_from(&rows, wanted.from_period, wanted.tenant_id.as_deref());
+        let holders = holders_from(&rows, wanted.from_period).into_iter().filter_map(|row| {
+            let (id, name) = (row.tenant_id.clone()?, row.tenant.clone().unwrap_or_default());
+            (Some(&id) != wanted.tenant_id.as_ref()).then_some(TenantName { id, name })
+        });
+        let from: Vec<TenantName> = holders.collect();
+        let refused = from.iter().filter(|holder| wanted.tenant_id.is_some() && Some(&holder.id) != wanted.from_tenant_id.as_ref());
+        considered.push(Considered { refused: refused.cloned().collect(), subaccount, from, changes });
+    }
+    Ok(considered)
 }

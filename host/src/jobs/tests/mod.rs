@@ -3,6 +3,7 @@
 mod compared;
 mod deploying;
 mod imports;
+mod moves;
 mod neighbours;
 mod previews;
 mod replays;

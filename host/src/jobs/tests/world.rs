@@ -13,8 +13,8 @@ use crate::plugins::{Deployed, Plugins};
 use crate::sandbox::tests::guest::Guest;
 use crate::sandbox::{Compile, Limits, Sandbox, SandboxOptions};
 use crate::store::{
-    AssignmentFields, Integration, IntegrationFields, IntegrationKind, Origin, PageRequest, Rule, RuleFields, Run, RunFilter, Store,
-    SubaccountFilter, Tenant, TenantFields,
+    Assign, AssignmentFields, Integration, IntegrationFields, IntegrationKind, Origin, PageRequest, Rule, RuleFields, Run, RunFilter,
+    Store, SubaccountFilter, Tenant, TenantFields,
 };
 
 /// Nothing here takes longer than a moment; a hang must end.
@@ -108,11 +108,23 @@ impl World {
     }
 
     pub(super) async fn give(&self, accounts: &[&str], tenant: Option<&Tenant>) {
-        let all = self.store.subaccounts(&SubaccountFilter::default(), &PageRequest::largest()).await.unwrap().items;
-        let ids: Vec<String> = all.into_iter().filter(|s| accounts.contains(&s.sub_account_id.as_str())).map(|s| s.id).collect();
-        assert_eq!(ids.len(), accounts.len(), "{accounts:?}");
-        self.store.subaccounts_move(&ids, tenant.map(|t| t.id.as_str())).await.unwrap();
+        self.store.subaccounts_assign(&self.wanted(accounts, tenant, None).await).await.unwrap();
         self.changed(Change::Subaccounts).await;
+    }
+
+    /// Gives accounts to a tenant from a billing period on, away from whoever holds them.
+    pub(super) async fn hand_over(&self, accounts: &[&str], from: &Tenant, to: &Tenant, period: &str) {
+        let assign = self.wanted(accounts, Some(to), Some(period)).await;
+        self.store.subaccounts_assign(&Assign { from_tenant_id: Some(from.id.clone()), ..assign }).await.unwrap();
+        self.changed(Change::Subaccounts).await;
+    }
+
+    pub(super) async fn wanted(&self, accounts: &[&str], to: Option<&Tenant>, from_period: Option<&str>) -> Assign {
+        let all = self.store.subaccounts(&SubaccountFilter::default(), &PageRequest::largest()).await.unwrap().items;
+        let subaccounts: Vec<String> = all.into_iter().filter(|s| accounts.contains(&s.sub_account_id.as_str())).map(|s| s.id).collect();
+        assert_eq!(subaccounts.len(), accounts.len(), "{accounts:?}");
+        let from_period = from_period.map(|period| period.parse().unwrap());
+        Assign { subaccounts, tenant_id: to.map(|tenant| tenant.id.clone()), from_period, from_tenant_id: None }
     }
 
     pub(super) async fn deploy(&self, component: &[u8]) -> Deployed {

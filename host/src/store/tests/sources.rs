@@ -144,3 +144,51 @@ async fn holdings_tell_who_holds_the_published_charges() {
     assert!(fresh.holdings(&HoldingFilter::default()).await.unwrap().is_empty());
     assert!(fresh.subaccounts(&SubaccountFilter::default(), &PageRequest::default()).await.unwrap().items.is_empty());
 }
+
+#[tokio::test]
+async fn each_month_has_the_holder_of_its_period_and_the_history_keeps_what_was_overridden() {
+    let fresh = fresh().await;
+    let aws = fresh.integration_create(&folder("aws")).await.unwrap();
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    let other = fresh.tenant_create(&named("Other")).await.unwrap();
+    for (digest, text) in [("d1", "2026-07"), ("d2", "2026-08"), ("d3", "2026-09")] {
+        published(&fresh, &aws, digest, month(text, vec![account("1", 1, "1")])).await;
+    }
+    let id = fresh.subaccounts(&SubaccountFilter::default(), &PageRequest::default()).await.unwrap().items.remove(0).id;
+    let assign = async |tenant: Option<&Tenant>, from: Option<&str>, given_up_by: Option<&Tenant>| {
+        let wanted = Assign {
+            subaccounts: vec![id.clone()],
+            tenant_id: tenant.map(|tenant| tenant.id.clone()),
+            from_period: from.map(period),
+            from_tenant_id: given_up_by.map(|tenant| tenant.id.clone()),
+        };
+        fresh.by("anna").subaccounts_assign(&wanted).await
+    };
+    let holders = async || {
+        let held = fresh.holdings(&HoldingFilter::default()).await.unwrap();
+        held.into_iter().map(|h| h.tenant_id.map_or("-", |t| if t == acme.id { "acme" } else { "other" })).collect::<Vec<_>>()
+    };
+    assign(Some(&acme), None, None).await.unwrap();
+    assign(Some(&other), Some("2026-09"), Some(&acme)).await.unwrap();
+    assert_eq!(holders().await, ["acme", "acme", "other"]);
+    let held = message(assign(Some(&other), Some("2026-08"), None).await);
+    assert_eq!(held, format!("the subaccount account 1 ({id}) is held by the tenant Acme ({})", acme.id));
+    assign(None, Some("2026-08"), None).await.unwrap();
+    assert_eq!(holders().await, ["acme", "-", "-"]);
+    assert!(assign(None, Some("2026-09"), None).await.unwrap().is_empty(), "nobody holds it then already");
+    let only_other = HoldingFilter { tenant_id: Some(other.id.clone()), ..Default::default() };
+    assert!(fresh.holdings(&only_other).await.unwrap().is_empty());
+
+    let history = fresh.subaccount_history(&id).await.unwrap();
+    let told: Vec<_> = history.iter().map(|h| (h.tenant.as_deref(), h.from_period, h.until_period, h.in_effect)).collect();
+    let (aug, sep) = (Some(period("2026-08")), Some(period("2026-09")));
+    assert_eq!(told, [(None, aug, None, true), (Some("Other"), sep, None, false), (Some("Acme"), None, aug, true)]);
+    assert!(history.iter().all(|held| held.assigned_by == "anna"));
+    let filter = AuditFilter { noun: Some("subaccount".to_owned()), ..AuditFilter::default() };
+    let audited = fresh.audit_entries(&filter, &PageRequest::default()).await.unwrap().items;
+    assert_eq!(audited.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(), ["release", "assign", "assign"]);
+    assert_eq!(audited[1].after, Some(json!({"tenant_id": other.id, "from_period": "2026-09"})));
+
+    fresh.tenant_delete(&acme.id, None).await.unwrap();
+    assert_eq!(holders().await, ["-", "-", "-"]);
+}
