@@ -15,4 +15,5 @@ pub mod lake;
 pub mod plugins;
 pub mod rating;
 pub mod sandbox;
+pub mod signin;
 pub mod store;

@@ -15,10 +15,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rating", &["domain", "sandbox"]),
     ("lake", &["domain"]),
     ("store", &["domain", "clock"]),
+    ("signin", &[]),
     ("plugins", &["domain", "clock", "events", "sandbox", "store", "rating"]),
     ("jobs", &["domain", "clock", "events", "bills", "sandbox", "rating", "lake", "store", "plugins"]),
-    ("http", &["domain", "clock", "events", "bills", "sandbox", "rating", "lake", "store", "plugins", "jobs"]),
-    ("cli", &["domain", "clock", "events", "bills", "generate", "sandbox", "rating", "lake", "store", "plugins", "jobs", "http"]),
+    ("http", &["domain", "clock", "events", "bills", "sandbox", "rating", "lake", "store", "plugins", "jobs", "signin"]),
+    ("cli", &["domain", "clock", "events", "bills", "generate", "sandbox", "rating", "lake", "store", "plugins", "jobs", "http", "signin"]),
 ];
 
 /// A crate from outside and the modules that may use it.
@@ -29,8 +30,9 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("object_store", &["jobs"]),
     ("axum", &["http", "cli"]),
     ("boon", &["plugins"]),
-    ("reqwest", &["cli"]),
-    ("ring", &["plugins"]),
+    ("reqwest", &["cli", "signin"]),
+    ("lettre", &["signin"]),
+    ("ring", &["plugins", "signin"]),
 ];
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
