@@ -15,5 +15,6 @@ pub mod lake;
 pub mod plugins;
 pub mod rating;
 pub mod sandbox;
+pub mod secrets;
 pub mod signin;
 pub mod store;

@@ -15,11 +15,18 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rating", &["domain", "sandbox"]),
     ("lake", &["domain"]),
     ("store", &["domain", "clock"]),
+    ("secrets", &["clock"]),
     ("signin", &[]),
     ("plugins", &["domain", "clock", "events", "sandbox", "store", "rating"]),
-    ("jobs", &["domain", "clock", "events", "bills", "sandbox", "rating", "lake", "store", "plugins"]),
-    ("http", &["domain", "clock", "events", "bills", "sandbox", "rating", "lake", "store", "plugins", "jobs", "signin"]),
-    ("cli", &["domain", "clock", "events", "bills", "generate", "sandbox", "rating", "lake", "store", "plugins", "jobs", "http", "signin"]),
+    ("jobs", &["domain", "clock", "events", "bills", "sandbox", "rating", "lake", "store", "plugins", "secrets"]),
+    ("http", &["domain", "clock", "events", "bills", "sandbox", "rating", "lake", "store", "plugins", "jobs", "secrets", "signin"]),
+    (
+        "cli",
+        &[
+            "domain", "clock", "events", "bills", "generate", "sandbox", "rating", "lake", "store", "plugins", "jobs", "http", "secrets",
+            "signin",
+        ],
+    ),
 ];
 
 /// A crate from outside and the modules that may use it.
@@ -32,7 +39,8 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("boon", &["plugins"]),
     ("reqwest", &["cli", "signin"]),
     ("lettre", &["signin"]),
-    ("ring", &["plugins", "signin"]),
+    ("prometheus_client", &["http"]),
+    ("ring", &["plugins", "secrets", "signin"]),
 ];
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -7,6 +7,7 @@ pub mod client;
 pub mod demo;
 mod difference;
 pub mod key;
+mod logging;
 pub mod output;
 pub mod plugin;
 pub mod preview;
@@ -119,7 +120,10 @@ pub fn main() -> ExitCode {
         return code;
     }
     let cli = Cli::parse(); // clap itself ends with 2 on bad usage
-    log_to_stderr();
+    logging::start(match &cli.command {
+        Command::Serve(args) => args.log_format(),
+        _ => logging::LogFormat::Text,
+    });
     let done = match cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Bill(args) => bill::run(args),
@@ -157,15 +161,6 @@ fn compile_if_asked() -> Option<ExitCode> {
             ExitCode::FAILURE
         }
     })
-}
-
-/// Quiet unless `RUST_LOG` asks: warnings and errors only.
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    let layer = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    if layer.with_ansi(output::stderr_is_terminal()).try_init().is_err() {
-        output::complain("warning: logging was already set up");
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::logging::LogFormat;
 use super::{Failure, output};
 use crate::clock::Clock;
 use crate::events::{Event, Events};
@@ -30,19 +31,35 @@ pub struct Args {
     /// Address to listen on
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Address on which metrics are answered without a token; elsewhere GET /metrics wants one
+    #[arg(long, value_name = "ADDR", env = "RERATE_METRICS")]
+    metrics: Option<SocketAddr>,
+    /// How log messages are written to stderr
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, env = "RERATE_LOG_FORMAT")]
+    log_format: LogFormat,
     /// Database of the control data [default: rerate.db in the data folder]
     #[arg(long, value_name = "URL")]
     database: Option<String>,
 }
 
+impl Args {
+    pub(super) const fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
+}
+
 pub fn run(args: Args) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let settings = Settings { data: args.data, listen: args.listen, database: args.database, ..Settings::default() };
+        let settings =
+            Settings { data: args.data, listen: args.listen, database: args.database, metrics: args.metrics, ..Settings::default() };
         let daemon = Daemon::start(settings).await?;
         output::print(&format!("listening on http://{}", daemon.address));
         output::print(&format!("token in     {}", daemon.token_file.display()));
         output::print(&format!("plugins from {}", daemon.data.plugins().display()));
+        if let Some((address, _)) = &daemon.metrics {
+            output::print(&format!("metrics on   http://{address}/metrics"));
+        }
         daemon.until_asked_to_stop().await
     })
 }
@@ -53,6 +70,7 @@ pub struct Settings {
     pub data: PathBuf,
     pub listen: SocketAddr,
     pub database: Option<String>,
+    pub metrics: Option<SocketAddr>,
     pub compile: Compile,
     pub limits: Limits,
     pub jobs: Options,
@@ -63,7 +81,15 @@ impl Default for Settings {
     fn default() -> Self {
         let compile = std::env::current_exe().map_or(Compile::InProcess, Compile::Child);
         let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
-        Self { data: PathBuf::from("rerate-data"), listen, database: None, compile, limits: Limits::default(), jobs: Options::default() }
+        Self {
+            data: PathBuf::from("rerate-data"),
+            listen,
+            database: None,
+            metrics: None,
+            compile,
+            limits: Limits::default(),
+            jobs: Options::default(),
+        }
     }
 }
 
@@ -80,6 +106,7 @@ pub struct Daemon {
     watch: FolderWatch,
     shutdown: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
+    metrics: Option<(SocketAddr, JoinHandle<std::io::Result<()>>)>,
 }
 
 impl Daemon {
@@ -102,12 +129,20 @@ impl Daemon {
         let token_file = http::auth::ensure_admin_token(&store, data.root()).await?;
         let poked = Arc::clone(&jobs);
         let state = AppState::new(store.clone(), Arc::clone(&plugins), events.clone(), move |change| poked.poke(change));
-        let state = state.with_data(Arc::clone(&data));
+        let state = state.with_data(Arc::clone(&data)).with_jobs(Arc::clone(&jobs));
+        let metrics = match settings.metrics {
+            Some(address) => {
+                let listener = TcpListener::bind(address).await.map_err(|error| refused_address(address, &error))?;
+                let address = listener.local_addr()?;
+                Some((address, tokio::spawn(http::serve_metrics(listener, state.clone()))))
+            }
+            None => None,
+        };
         let (shutdown, stopping) = oneshot::channel::<()>();
         let server = tokio::spawn(http::serve(listener, state, async move {
             let _ = stopping.await;
         }));
-        Ok(Self { address, token_file, data, store, events, jobs, plugins, watch, shutdown, server })
+        Ok(Self { address, token_file, data, store, events, jobs, plugins, watch, shutdown, server, metrics })
     }
 
     /// The administrator's token.
@@ -123,7 +158,7 @@ impl Daemon {
     }
 
     pub async fn stop(self) -> Result<(), Failure> {
-        let Self { store, events, jobs, watch, shutdown, server, .. } = self;
+        let Self { store, events, jobs, watch, shutdown, server, metrics, .. } = self;
         let _ = shutdown.send(());
         events.send(Event::Stopping);
         if tokio::time::timeout(STOP_WITHIN, jobs.stop()).await.is_err() {
@@ -132,6 +167,9 @@ impl Daemon {
         // Its thread may be deploying, which needs this runtime: wait for it elsewhere.
         let _ = tokio::task::spawn_blocking(move || drop(watch)).await;
         server.await??;
+        if let Some((_, serving)) = metrics {
+            serving.abort();
+        }
         store.close().await;
         Ok(())
     }

@@ -9,8 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use super::errors::ApiError;
 use super::trace::{self, Boundary};
 use super::{
-    AppState, assignments, audit, auth, charges, deployments, events, idempotency, integrations, keys, lines, openapi, plugins, previews,
-    quotas, reports, rules, runs, session, shadows, snapshots, subaccounts, tenants, verify,
+    AppState, assignments, audit, auth, charges, deployments, events, idempotency, integrations, keys, lines, metrics, openapi, plugins,
+    previews, quotas, ready, reports, rules, runs, session, shadows, snapshots, subaccounts, tenants, verify,
 };
 
 /// Bytes of a JSON body: the largest configuration of a rule is half of it.
@@ -40,16 +40,22 @@ fn guarded() -> OpenApiRouter<AppState> {
         .merge(previews::routes())
         .merge(shadows::routes())
         .merge(events::routes())
+        .merge(metrics::routes())
+}
+
+/// What answers to everybody.
+fn open_routes() -> OpenApiRouter<AppState> {
+    session::open_routes().merge(ready::open_routes())
 }
 
 /// What the service says of itself.
 pub fn document() -> OpenApi {
     let mut document = guarded().into_openapi();
-    document.merge(session::open_routes().into_openapi());
+    document.merge(open_routes().into_openapi());
     document
 }
 
-/// All of the service. Every address but `/v1/health` wants a token, those that do not exist as well.
+/// All of the service. Every address but `/v1/health` and `/v1/ready` wants a token, those that do not exist as well.
 pub fn router(state: AppState) -> Router {
     let (guarded, _) = guarded().split_for_parts();
     let guarded = guarded
@@ -57,8 +63,8 @@ pub fn router(state: AppState) -> Router {
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(middleware::from_fn_with_state(state.clone(), idempotency::replay))
         .layer(middleware::from_fn_with_state(state.clone(), auth::require_token));
-    let (open, _) = session::open_routes().split_for_parts();
-    let boundary = Boundary::new(state.store.clock().clone());
+    let (open, _) = open_routes().split_for_parts();
+    let boundary = Boundary::new(state.store.clock().clone(), state.metrics.clone());
     guarded
         .merge(open)
         .layer(CatchPanicLayer::custom(trace::panicked))

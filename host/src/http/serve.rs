@@ -6,10 +6,15 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::{AppState, router};
+use super::{AppState, metrics, router};
 
 /// How long requests under way may still take when the daemon stops; event streams end here.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// Answers with metrics alone on an address of its own, for as long as it is polled.
+pub async fn serve_metrics(listener: TcpListener, state: AppState) -> io::Result<()> {
+    axum::serve(listener, metrics::router(state)).await
+}
 
 /// Answers on `listener` until `shutdown` is ready, then lets the requests under way end.
 pub async fn serve(listener: TcpListener, state: AppState, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {

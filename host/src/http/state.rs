@@ -5,9 +5,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::errors::{ApiError, ApiResult};
+use super::metrics::Metrics;
 use crate::events::Events;
 use crate::jobs::replay::Replayer;
-use crate::jobs::{Change, DataDir};
+use crate::jobs::{Change, DataDir, Jobs};
 use crate::plugins::{CheckError, Plugins};
 use crate::store::{Store, StoreError};
 
@@ -19,6 +20,8 @@ pub struct AppState {
     pub plugins: Arc<Plugins>,
     pub events: Events,
     poke: Arc<Poke>,
+    pub(super) metrics: Metrics,
+    jobs: Option<Arc<Jobs>>,
     data: Option<Arc<DataDir>>,
     replayer: Option<Replayer>,
 }
@@ -26,7 +29,18 @@ pub struct AppState {
 impl AppState {
     /// `poke` is told of every change; it must return at once.
     pub fn new(store: Store, plugins: Arc<Plugins>, events: Events, poke: impl Fn(Change) + Send + Sync + 'static) -> Self {
-        Self { store, plugins, events, poke: Arc::new(poke), data: None, replayer: None }
+        Self { store, plugins, events, poke: Arc::new(poke), metrics: Metrics::new(None), jobs: None, data: None, replayer: None }
+    }
+
+    /// Whose work readiness and metrics tell of.
+    #[must_use]
+    pub fn with_jobs(self, jobs: Arc<Jobs>) -> Self {
+        Self { metrics: Metrics::new(Some(jobs.tally())), jobs: Some(jobs), ..self }
+    }
+
+    /// Whether bills are read and rated; true for a service without jobs.
+    pub(super) fn is_working(&self) -> bool {
+        self.jobs.as_ref().is_none_or(|jobs| jobs.is_working())
     }
 
     /// Where charges are read from; without it, calls that show charges fail.

@@ -20,6 +20,7 @@ mod access;
 mod deployments;
 mod document;
 mod nouns;
+mod operations;
 mod previews;
 mod requests;
 mod rules;

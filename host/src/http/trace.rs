@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use super::errors::{ApiError, Cause};
+use super::metrics::Metrics;
 use crate::clock::Clock;
 
 /// Handlers answer within milliseconds; compiling an uploaded component of 18 MB takes a minute at most.
@@ -23,18 +24,20 @@ const UNDER_WAY: usize = 512;
 pub(super) struct Boundary {
     clock: Clock,
     places: Arc<Semaphore>,
+    metrics: Metrics,
 }
 
 impl Boundary {
-    pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, places: Arc::new(Semaphore::new(UNDER_WAY)) }
+    pub(super) fn new(clock: Clock, metrics: Metrics) -> Self {
+        Self { clock, places: Arc::new(Semaphore::new(UNDER_WAY)), metrics }
     }
 }
 
 pub(super) async fn boundary(State(boundary): State<Boundary>, request: Request, next: Next) -> Response {
     let id = boundary.clock.id("req");
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", id, method = %request.method(), route);
+    let span = tracing::info_span!("request", id, method = %request.method(), route = route);
+    let method = request.method().clone();
     let reads = request.method().is_safe();
     let begun = Instant::now();
     let mut response = async {
@@ -48,7 +51,9 @@ pub(super) async fn boundary(State(boundary): State<Boundary>, request: Request,
     }
     .instrument(span.clone())
     .await;
-    let (status, millis) = (response.status().as_u16(), u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
+    let took = begun.elapsed();
+    let (status, millis) = (response.status().as_u16(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    boundary.metrics.answered(&method, &route, status, took);
     let _entered = span.enter();
     match response.extensions().get::<Cause>() {
         Some(Cause(cause)) => tracing::error!(status, millis, %cause, "failed"),

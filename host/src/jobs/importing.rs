@@ -146,8 +146,12 @@ async fn refresh(inner: &Arc<Inner>, id: &str) {
         IntegrationKind::S3 => refresh_bucket(inner, &integration).await,
     };
     match outcome {
-        Ok(()) => set_status(inner, id, IntegrationStatus::Stable, None).await,
+        Ok(()) => {
+            inner.tally.import_ended(true);
+            set_status(inner, id, IntegrationStatus::Stable, None).await;
+        }
         Err(error) => {
+            inner.tally.import_ended(false);
             let reason = Causes(&error).to_string();
             tracing::warn!(integration = id, name = integration.name, reason, "import failed; what was published stays");
             set_status(inner, id, IntegrationStatus::Error, Some(&reason)).await;
@@ -292,6 +296,7 @@ async fn read_and_publish(
     match published.await {
         Ok(snapshots) => {
             for snapshot in snapshots {
+                inner.tally.imported(snapshot.charges);
                 let (integration, period, rows) = (snapshot.integration_id, snapshot.period, snapshot.charges);
                 inner.events.send(Event::Snapshot { integration, period, rows });
             }

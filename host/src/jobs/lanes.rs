@@ -16,7 +16,7 @@ use crate::domain::period::Period;
 use crate::domain::progress::Progress;
 use crate::events::Position;
 use crate::rating::RunFailure;
-use crate::sandbox::{Limits, Meter, Plugin, Quota, RuleFailure};
+use crate::sandbox::{Limits, Meter, Plugin, Quota, RuleFailure, Usage};
 use crate::store::{Run, TenantQuota};
 
 /// Time inside rules that a run in the shared lane may take whatever its size. Opening instances and deciding takes a compiled rule
@@ -221,6 +221,11 @@ impl Metered {
         let memory_bytes = usize::try_from(self.quota.memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
         let own = plugin.limits();
         plugin.with(Limits { memory_bytes: memory_bytes.min(own.memory_bytes), ..own.clone() }, Some(Arc::clone(&self.meter)))
+    }
+
+    /// What the run's rules have used so far.
+    pub(super) fn usage(&self) -> Usage {
+        self.meter.usage()
     }
 
     /// Whether the run would have kept well within the allowance of the shared lane: half of it, so that rules near it do not go back and

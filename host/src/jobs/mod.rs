@@ -22,6 +22,7 @@ pub mod rate;
 pub mod replay;
 pub mod review;
 pub mod shadow;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod wake;
@@ -36,6 +37,7 @@ use tokio::task::JoinHandle;
 
 pub use change::Change;
 pub use data_dir::{DataDir, DataDirError};
+pub use tally::{Tallied, Tally};
 pub use wake::Wake;
 
 use crate::domain::progress::Progress;
@@ -91,6 +93,7 @@ struct Inner {
     background: Mutex<Option<background::Working>>,
     background_wake: Notify,
     lanes: Mutex<lanes::Lanes>,
+    tally: Arc<Tally>,
     known_history: engine::KnownHistory,
     stop: watch::Sender<bool>,
     /// The wake that the last look which found nothing to do had seen.
@@ -130,6 +133,7 @@ impl Jobs {
             background: Mutex::default(),
             background_wake: Notify::new(),
             lanes: Mutex::default(),
+            tally: Arc::default(),
             known_history: engine::KnownHistory::default(),
             stop: watch::channel(false).0,
             settled: watch::channel(0).0,
@@ -180,6 +184,17 @@ impl Jobs {
                 return;
             }
         }
+    }
+
+    /// What was done since the start.
+    pub fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.inner.tally)
+    }
+
+    /// Whether all of the tasks are there: one that is gone has met a defect, and nothing would be imported or rated any more.
+    pub fn is_working(&self) -> bool {
+        let tasks = lock(&self.tasks);
+        !tasks.is_empty() && tasks.iter().all(|task| !task.is_finished())
     }
 
     /// Ends the tasks. A rating under way is given up; the next start does it again.

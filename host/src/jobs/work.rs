@@ -134,6 +134,9 @@ async fn publish(
     millis: i64,
 ) -> Result<Vec<Job>, Stopped> {
     let (mut results, mut aside) = (Vec::new(), BTreeSet::new());
+    for job in &jobs {
+        inner.tally.rules_used(&job.metered.usage());
+    }
     for ((job, outcome), recorded) in jobs.iter().zip(rated.runs).zip(recorded) {
         match outcome {
             Ok(outcome) => results.push((job.run.id.clone(), RunResult { recorded, ..result_of(outcome, &job.run, millis) })),
@@ -159,6 +162,7 @@ async fn publish(
         }
     }
     for run in &published {
+        inner.tally.run_done(run.charges);
         inner.tell_run(run, RunState::Done, None);
     }
     inner.background_wake.notify_one(); // candidates look at what is published
@@ -180,6 +184,7 @@ fn aside_of(job: Job, plan: &Arc<Plan>) -> Batch {
 async fn fail(inner: &Inner, run: &Run, reason: &str) {
     match inner.store.run_fail(&run.id, reason).await {
         Ok(run) => {
+            inner.tally.run_failed();
             tracing::warn!(run = run.id, tenant = run.tenant_id, period = %run.period, reason, "run failed; the last good one stays");
             inner.tell_run(&run, RunState::Failed, Some(reason.to_owned()));
         }

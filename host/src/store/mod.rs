@@ -8,6 +8,7 @@
 
 mod assignments;
 mod audit;
+mod condition;
 mod deployments;
 mod holders;
 mod idempotency;
@@ -42,6 +43,7 @@ use crate::clock::Clock;
 
 pub use assignments::{AssignedRule, Assignment, AssignmentFields, ChainLink};
 pub use audit::{AuditEntry, AuditFilter};
+pub use condition::Connections;
 pub use deployments::{Deployment, DeploymentFilter, DeploymentState, Step, StepOutcome, StepResult};
 pub use holders::Held;
 pub use idempotency::{Reserved, StoredResponse};
