@@ -6,7 +6,7 @@ use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
 use super::audit::NOTHING;
-use super::values::json;
+use super::values::{flag, json};
 use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx, expect_version};
 use crate::clock::Moment;
 use crate::domain::period::Period;
@@ -65,7 +65,7 @@ impl FromRow<'_, DbRow> for ChainLink {
             title: row.try_get("title")?,
             plugin: row.try_get("plugin")?,
             digest: row.try_get("digest")?,
-            disabled: row.try_get("disabled")?,
+            disabled: flag(row, "disabled")?,
             config: json(row, "config")?,
         })
     }
@@ -223,7 +223,7 @@ impl Store {
         let mut ordered = Vec::with_capacity(ids.len());
         for (id, place) in ids.iter().zip(places) {
             let assignment = sqlx::query_as(
-                "UPDATE assignments SET version = version + (position <> $2), position = $2, updated_at = $3 WHERE id = $1 RETURNING *",
+                "UPDATE assignments SET version = version + CASE WHEN position <> $2 THEN 1 ELSE 0 END, position = $2, updated_at = $3 WHERE id = $1 RETURNING *",
             );
             ordered.push(assignment.bind(id).bind(place).bind(now).fetch_one(&mut *tx).await?);
         }

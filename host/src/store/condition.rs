@@ -13,13 +13,12 @@ impl Store {
     /// Whether the database answers a reader and a writer.
     pub async fn answers(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(&self.read).await?;
-        sqlx::query("SELECT 1").execute(&self.write).await?;
-        Ok(())
+        self.write.answers().await
     }
 
     pub fn connections(&self) -> Connections {
-        let idle = self.read.num_idle() + self.write.num_idle();
-        Connections { open: u64::from(self.read.size() + self.write.size()), idle: idle as u64 }
+        let (open, idle) = self.write.connections();
+        Connections { open: u64::from(self.read.size() + open), idle: (self.read.num_idle() + idle) as u64 }
     }
 
     /// How many runs are in each state.

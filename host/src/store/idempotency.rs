@@ -72,30 +72,26 @@ impl Store {
     }
 
     pub async fn idempotency_store(&self, token_id: &str, key: &str, response: &StoredResponse) -> Result<()> {
-        sqlx::query("UPDATE idempotency_keys SET status = $3, headers = $4, body = $5 WHERE token_id = $1 AND key = $2")
+        let answered = sqlx::query("UPDATE idempotency_keys SET status = $3, headers = $4, body = $5 WHERE token_id = $1 AND key = $2")
             .bind(token_id)
             .bind(key)
             .bind(i64::from(response.status))
             .bind(&response.headers)
-            .bind(&response.body)
-            .execute(&self.write)
-            .await?;
+            .bind(&response.body);
+        self.change(answered).await?;
         Ok(())
     }
 
     /// Gives a key back: the request failed and may be tried again.
     pub async fn idempotency_release(&self, token_id: &str, key: &str) -> Result<()> {
-        sqlx::query("DELETE FROM idempotency_keys WHERE token_id = $1 AND key = $2 AND status IS NULL")
-            .bind(token_id)
-            .bind(key)
-            .execute(&self.write)
-            .await?;
+        let released = sqlx::query("DELETE FROM idempotency_keys WHERE token_id = $1 AND key = $2 AND status IS NULL");
+        self.change(released.bind(token_id).bind(key)).await?;
         Ok(())
     }
 
     /// Gives back the keys of requests that a stopped process was working on.
     pub async fn idempotency_release_all(&self) -> Result<()> {
-        sqlx::query("DELETE FROM idempotency_keys WHERE status IS NULL").execute(&self.write).await?;
+        self.change(sqlx::query("DELETE FROM idempotency_keys WHERE status IS NULL")).await?;
         Ok(())
     }
 }

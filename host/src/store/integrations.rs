@@ -7,9 +7,8 @@ use utoipa::ToSchema;
 use super::{MAX_TEXT, Page, PageRequest, Result, Store, StoreError, checked_name, expect_version, unique};
 use crate::clock::Moment;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[sqlx(rename_all = "lowercase")]
 pub enum IntegrationKind {
     /// A folder that the daemon can read.
     Folder,
@@ -17,9 +16,8 @@ pub enum IntegrationKind {
     S3,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[sqlx(rename_all = "lowercase")]
 pub enum IntegrationStatus {
     Stable,
     Importing,
@@ -105,7 +103,8 @@ impl IntegrationFields {
 impl Store {
     pub async fn integration_create(&self, fields: &IntegrationFields) -> Result<Integration> {
         let (name, name_key) = fields.checked()?;
-        sqlx::query_as(
+        let mut tx = self.begin().await?;
+        let integration = sqlx::query_as(
             "INSERT INTO integrations (id, name, name_key, kind, location, endpoint, region, status, version, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $9) RETURNING *",
         )
@@ -118,9 +117,11 @@ impl Store {
         .bind(&fields.region)
         .bind(IntegrationStatus::Stable)
         .bind(self.clock.now())
-        .fetch_one(&self.write)
+        .fetch_one(&mut *tx)
         .await
-        .map_err(|error| unique(error, |message| fields.taken(message)))
+        .map_err(|error| unique(error, |message| fields.taken(message)))?;
+        tx.commit().await?;
+        Ok(integration)
     }
 
     pub async fn integration(&self, id: &str) -> Result<Integration> {
@@ -173,10 +174,8 @@ impl Store {
         .bind(id)
         .bind(status)
         .bind(error)
-        .bind(refreshed)
-        .fetch_optional(&self.write)
-        .await?;
-        found.ok_or_else(|| StoreError::not_found("integration", id))
+        .bind(refreshed);
+        self.change_one(found).await?.ok_or_else(|| StoreError::not_found("integration", id))
     }
 
     /// Removes an integration with its subaccounts and snapshots.

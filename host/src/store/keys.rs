@@ -22,9 +22,8 @@ pub struct TrustedKey {
 }
 
 /// What becomes of a component that no trusted key has signed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[sqlx(rename_all = "lowercase")]
 pub enum SigningPolicy {
     /// Signatures are looked at and told, nothing more.
     #[default]

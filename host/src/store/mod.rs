@@ -4,12 +4,16 @@
 //! that changes more than one row does so in one transaction, and what belongs to a tenant is asked for with the tenant. Who may call is
 //! not decided here, and what follows from a change is not either: that is for `http` and `jobs`.
 //!
-//! SQLite only. Statements keep to what PostgreSQL understands as well, so that it can be added by its URL.
+//! SQLite or PostgreSQL, by the database's address. Statements are written once, in what both understand: `$n` placeholders that are each
+//! bound with their own type, columns of TEXT, BIGINT and BOOLEAN, `RETURNING`, `ON CONFLICT`, `LIKE .. ESCAPE`. Changes go through `begin`,
+//! `change` or `change_one`, never to the pool of readers.
 
 mod assignments;
 mod audit;
 mod condition;
+mod connect;
 mod deployments;
+mod dialect;
 mod holders;
 mod idempotency;
 mod inputs;
@@ -33,18 +37,18 @@ mod tokens;
 mod values;
 
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::FromRow;
 
+use self::connect::{Address, Writer};
 use crate::clock::Clock;
 
 pub use assignments::{AssignedRule, Assignment, AssignmentFields, ChainLink};
 pub use audit::{AuditEntry, AuditFilter};
 pub use condition::Connections;
 pub use deployments::{Deployment, DeploymentFilter, DeploymentState, Step, StepOutcome, StepResult};
+pub use dialect::Kind;
 pub use holders::Held;
 pub use idempotency::{Reserved, StoredResponse};
 pub use inputs::{AccountOwner, Recorded, RunInputs, SourceInputs};
@@ -63,17 +67,13 @@ pub use subaccounts::{Assign, Considered, Moved, Subaccount, SubaccountFilter, T
 pub use tenants::{Tenant, TenantFields, TenantRemoved};
 pub use tokens::Token;
 
-/// The database behind the store, named once.
-type Db = sqlx::Sqlite;
+/// The database behind the store, named once: SQLite or PostgreSQL, by its address.
+type Db = sqlx::Any;
 type DbPool = sqlx::Pool<Db>;
 type DbRow = <Db as sqlx::Database>::Row;
 type Tx = sqlx::Transaction<'static, Db>;
-
-/// Readers at the same time; SQLite's readers do not block each other, and the console of a busy daemon asks a few things at once.
-const READERS: u32 = 8;
-
-/// How long a statement waits for another process's lock (a backup, a person's shell) before it fails.
-const BUSY: Duration = Duration::from_secs(10);
+type Statement<'q> = sqlx::query::Query<'q, Db, <Db as sqlx::Database>::Arguments>;
+type StatementAs<'q, T> = sqlx::query::QueryAs<'q, Db, T, <Db as sqlx::Database>::Arguments>;
 
 /// Bytes of a name or title: more is a mistake, and would break every table that shows it.
 pub const MAX_NAME: usize = 200;
@@ -118,46 +118,28 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 #[derive(Clone, Debug)]
 pub struct Store {
     read: DbPool,
-    /// One connection: writers queue here, in order, instead of failing on each other's locks.
-    write: DbPool,
+    /// Changes queue here, in order, instead of failing on each other's locks.
+    write: Writer,
+    kind: Kind,
     clock: Clock,
     /// Whom the log of changes names.
     actor: Arc<str>,
 }
 
 impl Store {
-    /// Opens, and makes or brings up to date, the database of a URL: `sqlite:///path/to/rerate.db` or a plain path.
+    /// Opens, and makes or brings up to date, the database of an address: `sqlite:///path/to/rerate.db`, a plain path, or
+    /// `postgres://user@host/name`.
     pub async fn open(url: &str, clock: Clock) -> Result<Self> {
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Err(StoreError::Invalid("PostgreSQL is not supported yet: give --database a SQLite file".to_owned()));
-        }
-        let options = match url.split_once(':') {
-            Some(("sqlite", _)) => SqliteConnectOptions::from_str(url)?,
-            Some((scheme, rest)) if rest.starts_with("//") => {
-                return Err(StoreError::Invalid(format!("{scheme}: is not a database that Rerate knows: give --database a SQLite file")));
-            }
-            _ => SqliteConnectOptions::new().filename(url),
-        };
-        Self::connect(options, clock).await
+        Self::connect(url.parse()?, clock).await
     }
 
     pub async fn open_file(path: &Path, clock: Clock) -> Result<Self> {
-        Self::connect(SqliteConnectOptions::new().filename(path), clock).await
+        Self::connect(Address::File(path.to_owned()), clock).await
     }
 
-    async fn connect(options: SqliteConnectOptions, clock: Clock) -> Result<Self> {
-        let options = options
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A committed change survives a power cut: few writes come here, and each of them matters.
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY);
-        // The writer stays open: the last connection to close would fold the log up behind the readers' backs.
-        let write = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None).connect_with(options.clone()).await?;
-        sqlx::migrate!("src/store/migrations").run(&write).await?;
-        let read = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self { read, write, clock, actor: OURSELVES.into() })
+    async fn connect(address: Address, clock: Clock) -> Result<Self> {
+        let (write, read) = address.connect().await?;
+        Ok(Self { read, write, kind: address.kind(), clock, actor: OURSELVES.into() })
     }
 
     /// Waits for running statements and closes the files.
@@ -181,9 +163,30 @@ impl Store {
         &self.clock
     }
 
-    /// A transaction that will write: it takes the lock at once, so that it cannot fail half way on a reader turned writer.
+    /// What the database is.
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// A transaction that will write, with the lock that makes it the only one.
     async fn begin(&self) -> Result<Tx> {
-        Ok(self.write.begin_with("BEGIN IMMEDIATE").await?)
+        self.write.begin().await
+    }
+
+    /// A change of one statement, in a transaction of its own. Gives the number of rows.
+    async fn change(&self, statement: Statement<'_>) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        let changed = statement.execute(&mut *tx).await?.rows_affected();
+        tx.commit().await?;
+        Ok(changed)
+    }
+
+    /// A change of one statement that returns at most one row, in a transaction of its own.
+    async fn change_one<T: for<'r> FromRow<'r, DbRow> + Send + Unpin>(&self, statement: StatementAs<'_, T>) -> Result<Option<T>> {
+        let mut tx = self.begin().await?;
+        let changed = statement.fetch_optional(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(changed)
     }
 }
 

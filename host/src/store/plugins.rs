@@ -7,15 +7,14 @@ use utoipa::ToSchema;
 
 use super::audit::NOTHING;
 use super::deployments::{self, Deployment};
-use super::values::{count, counted, json, to_json};
+use super::values::{Flag, count, counted, json, to_json};
 use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx};
 use crate::clock::Moment;
 use crate::domain::rule::{Capability, Manifest};
 
 /// How a version came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[sqlx(rename_all = "lowercase")]
 pub enum Origin {
     /// Part of the program.
     Builtin,
@@ -63,6 +62,7 @@ pub struct Plugin {
     /// The version that was active before, to roll back to.
     pub previous_digest: Option<String>,
     /// Rules of a disabled plugin fail their runs; nothing is rated without them by accident.
+    #[sqlx(try_from = "Flag")]
     pub disabled: bool,
     pub version: i64,
     pub created_at: Moment,
@@ -140,7 +140,7 @@ impl Store {
         }
         let plugin = sqlx::query_as(
             "INSERT INTO plugins (name, active_digest, disabled, version, created_at, updated_at) VALUES ($1, $2, FALSE, 1, $3, $3) \
-             ON CONFLICT (name) DO UPDATE SET version = version + 1, previous_digest = active_digest, active_digest = $2, updated_at = $3 \
+             ON CONFLICT (name) DO UPDATE SET version = plugins.version + 1, previous_digest = plugins.active_digest, active_digest = $2, updated_at = $3 \
              RETURNING *",
         );
         let plugin: Plugin = plugin.bind(name).bind(digest).bind(self.clock.now()).fetch_one(&mut **tx).await?;
@@ -229,7 +229,7 @@ impl Store {
         if let Some(shadow) = shadow {
             return Err(StoreError::Conflict(format!("the shadow {shadow} runs the version {digest}: drop or promote it first")));
         }
-        let rated: Option<(String, String, String, bool)> = sqlx::query_as(
+        let rated: Option<(String, String, String, Flag)> = sqlx::query_as(
             "SELECT r.id, t.name, r.period, EXISTS (SELECT 1 FROM published p WHERE p.run_id = r.id) AS shown \
              FROM runs r JOIN tenants t ON t.id = r.tenant_id WHERE r.chain LIKE '%\"' || $1 || '\"%' ORDER BY shown DESC, r.id DESC LIMIT 1",
         )
@@ -237,7 +237,7 @@ impl Store {
         .fetch_optional(&mut *tx)
         .await?;
         if let Some((run, tenant, period, published)) = rated {
-            let which = if published { "the published run" } else { "the run" };
+            let which = if published.into() { "the published run" } else { "the run" };
             return Err(StoreError::Conflict(format!("{which} {run} of {tenant} in {period} was rated by the version {digest}")));
         }
         let found: Option<PluginVersion> =

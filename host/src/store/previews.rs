@@ -1,6 +1,6 @@
 //! Previews: what a change would do to published months. What is asked and what comes out is JSON here; `jobs` knows what it means.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
@@ -16,9 +16,8 @@ const KEPT: i64 = 100;
 /// Previews that wait or are computed. One at a time is computed: who waits behind twenty others wants to be told.
 const OPEN_MAX: i64 = 20;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[sqlx(rename_all = "lowercase")]
 pub enum PreviewState {
     Queued,
     Running,
@@ -106,16 +105,12 @@ impl Store {
             "UPDATE previews SET state = 'running', started_at = $1 \
              WHERE id = (SELECT id FROM previews WHERE state = 'queued' ORDER BY id LIMIT 1) RETURNING *",
         );
-        Ok(next.bind(self.clock.now()).fetch_optional(&self.write).await?)
+        self.change_one(next.bind(self.clock.now())).await
     }
 
     pub async fn preview_progress(&self, id: &str, done: u64, total: u64) -> Result<()> {
-        sqlx::query("UPDATE previews SET progress_done = $2, progress_total = $3 WHERE id = $1 AND state = 'running'")
-            .bind(id)
-            .bind(counted(done)?)
-            .bind(counted(total)?)
-            .execute(&self.write)
-            .await?;
+        let progress = sqlx::query("UPDATE previews SET progress_done = $2, progress_total = $3 WHERE id = $1 AND state = 'running'");
+        self.change(progress.bind(id).bind(counted(done)?).bind(counted(total)?)).await?;
         Ok(())
     }
 
@@ -125,7 +120,7 @@ impl Store {
             Ok(result) => (PreviewState::Done, Some(to_json(result)?), None),
             Err(reason) => (PreviewState::Failed, None, Some(shortened(reason, MAX_TEXT))),
         };
-        sqlx::query(
+        let ended = sqlx::query(
             "UPDATE previews SET state = $2, result = $3, failure = $4, finished_at = $5, progress_done = progress_total \
              WHERE id = $1 AND state = 'running'",
         )
@@ -133,22 +128,20 @@ impl Store {
         .bind(state)
         .bind(result)
         .bind(failure)
-        .bind(self.clock.now())
-        .execute(&self.write)
-        .await?;
+        .bind(self.clock.now());
+        self.change(ended).await?;
         Ok(())
     }
 
     /// Previews that a stopped process left are computed from their beginning.
     pub async fn previews_requeue(&self) -> Result<()> {
-        sqlx::query("UPDATE previews SET state = 'queued', started_at = NULL, progress_done = 0 WHERE state = 'running'")
-            .execute(&self.write)
-            .await?;
+        let again = sqlx::query("UPDATE previews SET state = 'queued', started_at = NULL, progress_done = 0 WHERE state = 'running'");
+        self.change(again).await?;
         Ok(())
     }
 
     pub async fn preview_delete(&self, id: &str) -> Result<()> {
-        let gone = sqlx::query("DELETE FROM previews WHERE id = $1").bind(id).execute(&self.write).await?;
-        if gone.rows_affected() == 0 { Err(StoreError::not_found("preview", id)) } else { Ok(()) }
+        let gone = self.change(sqlx::query("DELETE FROM previews WHERE id = $1").bind(id)).await?;
+        if gone == 0 { Err(StoreError::not_found("preview", id)) } else { Ok(()) }
     }
 }

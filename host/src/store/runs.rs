@@ -18,9 +18,8 @@ use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::rated::{RatedLine, RuleEffect, RuleFinding, RunLogs};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[sqlx(rename_all = "lowercase")]
 pub enum RunState {
     Queued,
     Running,
@@ -195,20 +194,17 @@ impl Store {
     pub async fn run_start(&self, id: &str) -> Result<Run> {
         let started = sqlx::query_as("UPDATE runs SET state = 'running', started_at = $2 WHERE id = $1 AND state = 'queued' RETURNING *")
             .bind(id)
-            .bind(self.clock.now())
-            .fetch_optional(&self.write)
-            .await?;
-        self.changed(started, id, "start").await
+            .bind(self.clock.now());
+        self.changed(self.change_one(started).await?, id, "start").await
     }
 
     /// Notes how far a running run is; a run that ended meanwhile stays as it is.
     pub async fn run_progress(&self, id: &str, done: u64, total: u64) -> Result<()> {
-        sqlx::query("UPDATE runs SET progress_done = $2, progress_total = $3 WHERE id = $1 AND state = 'running'")
+        let progress = sqlx::query("UPDATE runs SET progress_done = $2, progress_total = $3 WHERE id = $1 AND state = 'running'")
             .bind(id)
             .bind(counted(done)?)
-            .bind(counted(total)?)
-            .execute(&self.write)
-            .await?;
+            .bind(counted(total)?);
+        self.change(progress).await?;
         Ok(())
     }
 
@@ -248,10 +244,8 @@ impl Store {
         )
         .bind(id)
         .bind(shortened(reason, MAX_TEXT))
-        .bind(self.clock.now())
-        .fetch_optional(&self.write)
-        .await?;
-        self.changed(failed, id, "fail").await
+        .bind(self.clock.now());
+        self.changed(self.change_one(failed).await?, id, "fail").await
     }
 
     /// Queues a failed run again. Only the newest of its tenant, period and currency: what a newer one did stays.
@@ -261,7 +255,7 @@ impl Store {
              WHERE id = $1 AND state = 'failed' AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.tenant_id = runs.tenant_id \
              AND n.period = runs.period AND n.currency = runs.currency AND n.id > runs.id) RETURNING *",
         );
-        let queued = queued.bind(id).fetch_optional(&self.write).await?;
+        let queued = self.change_one(queued.bind(id)).await?;
         self.changed(queued, id, "be tried again").await
     }
 
@@ -324,7 +318,10 @@ impl Store {
     pub async fn runs_requeue(&self) -> Result<Vec<Run>> {
         let again =
             sqlx::query_as("UPDATE runs SET state = 'queued', started_at = NULL, progress_done = 0 WHERE state = 'running' RETURNING *");
-        Ok(again.fetch_all(&self.write).await?)
+        let mut tx = self.begin().await?;
+        let again = again.fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(again)
     }
 
     /// Puts a running run back into the queue; one that ended or was overtaken meanwhile stays as it is.
@@ -332,7 +329,7 @@ impl Store {
         let again = sqlx::query_as(
             "UPDATE runs SET state = 'queued', started_at = NULL, progress_done = 0 WHERE id = $1 AND state = 'running' RETURNING *",
         );
-        Ok(again.bind(id).fetch_optional(&self.write).await?)
+        self.change_one(again.bind(id)).await
     }
 
     pub async fn run(&self, id: &str) -> Result<Run> {
@@ -345,14 +342,14 @@ impl Store {
         let items = sqlx::query_as(
             "SELECT * FROM runs WHERE id > $1 AND ($2 IS NULL OR tenant_id = $2) AND ($3 IS NULL OR period = $3) \
              AND ($4 IS NULL OR currency = $4) AND ($5 IS NULL OR state = $5) \
-             AND ($6 = 0 OR id IN (SELECT run_id FROM published)) ORDER BY id LIMIT $7",
+             AND (NOT $6 OR id IN (SELECT run_id FROM published)) ORDER BY id LIMIT $7",
         )
         .bind(page.after())
         .bind(&filter.tenant_id)
         .bind(filter.period)
         .bind(&filter.currency)
         .bind(filter.state)
-        .bind(i64::from(filter.published))
+        .bind(filter.published)
         .bind(page.fetch())
         .fetch_all(&self.read)
         .await?;

@@ -1,6 +1,6 @@
 //! Shadows: candidate versions that are rated beside the active one, and what they made of each run since.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
@@ -16,9 +16,8 @@ use crate::domain::period::Period;
 /// Candidates at the same time: each doubles the work of the runs that it looks at.
 const RUNNING_MAX: i64 = 5;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[sqlx(rename_all = "lowercase")]
 pub enum ShadowState {
     Running,
     /// It is, or was, the active version.
@@ -38,9 +37,8 @@ pub struct Shadow {
     pub ended_at: Option<Moment>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, sqlx::Type, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[sqlx(rename_all = "lowercase")]
 pub enum ShadowOutcome {
     /// The run's chain does not follow the plugin.
     Untouched,
@@ -169,7 +167,7 @@ impl Store {
     /// A running shadow and the oldest published run that it has not looked at since it began.
     pub async fn shadow_next(&self) -> Result<Option<(Shadow, String)>> {
         let next = sqlx::query(
-            "SELECT s.*, r.id AS run_id FROM shadows s JOIN published p JOIN runs r ON r.id = p.run_id \
+            "SELECT s.*, r.id AS run_id FROM shadows s CROSS JOIN published p JOIN runs r ON r.id = p.run_id \
              WHERE s.state = 'running' AND r.state = 'done' AND r.finished_at >= s.created_at \
              AND NOT EXISTS (SELECT 1 FROM shadow_runs x WHERE x.shadow_id = s.id AND x.run_id = r.id) ORDER BY r.id, s.id LIMIT 1",
         );
@@ -179,7 +177,7 @@ impl Store {
 
     /// Writes down what a candidate made of a run; once, whatever happens twice.
     pub async fn shadow_record(&self, run: &ShadowRun) -> Result<()> {
-        sqlx::query(
+        let record = sqlx::query(
             "INSERT INTO shadow_runs (shadow_id, run_id, outcome, tenant_id, period, currency, before, after, charges, failure, \
              difference, millis, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
         )
@@ -195,9 +193,8 @@ impl Store {
         .bind(run.failure.as_deref().map(|reason| shortened(reason, MAX_TEXT)))
         .bind(run.difference.as_ref().map(to_json).transpose()?)
         .bind(counted(run.millis)?)
-        .bind(run.at)
-        .execute(&self.write)
-        .await?;
+        .bind(run.at);
+        self.change(record).await?;
         Ok(())
     }
 

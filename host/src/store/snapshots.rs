@@ -17,9 +17,8 @@ use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[sqlx(rename_all = "lowercase")]
 pub enum SnapshotState {
     Published,
     Superseded,
@@ -183,7 +182,7 @@ impl Store {
 
     /// Forgets an import that failed. What was published before stays so.
     pub async fn import_discard(&self, id: &str) -> Result<()> {
-        sqlx::query("DELETE FROM imports WHERE id = $1").bind(id).execute(&self.write).await?;
+        self.change(sqlx::query("DELETE FROM imports WHERE id = $1").bind(id)).await?;
         Ok(())
     }
 
@@ -231,7 +230,7 @@ impl Store {
             "INSERT INTO subaccounts (id, integration_id, billing_account_id, sub_account_id, name, provider, search_key, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) \
              ON CONFLICT (integration_id, billing_account_id, sub_account_id) DO UPDATE SET \
-             updated_at = CASE WHEN name <> $5 OR provider <> $6 THEN $8 ELSE updated_at END, name = $5, provider = $6, search_key = $7 \
+             updated_at = CASE WHEN subaccounts.name <> $5 OR subaccounts.provider <> $6 THEN $8 ELSE subaccounts.updated_at END, name = $5, provider = $6, search_key = $7 \
              RETURNING id",
         );
         let search_key = format!("{name}\n{}\n{}", found.sub_account_id, found.billing_account_id).to_lowercase();

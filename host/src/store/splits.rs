@@ -73,11 +73,7 @@ impl Store {
 
     /// Forgets a period and currency that no snapshot has any more.
     pub async fn split_delete(&self, period: Period, currency: &str) -> Result<()> {
-        sqlx::query("DELETE FROM period_splits WHERE period = $1 AND currency = $2")
-            .bind(period)
-            .bind(currency)
-            .execute(&self.write)
-            .await?;
+        self.change(sqlx::query("DELETE FROM period_splits WHERE period = $1 AND currency = $2").bind(period).bind(currency)).await?;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use super::holders::{holders_from, is_held_from, rows_of};
+use super::values::literally;
 use super::{Page, PageRequest, Result, Store, StoreError, Tx};
 use crate::clock::Moment;
 use crate::domain::period::Period;
@@ -91,19 +92,19 @@ impl Store {
     pub async fn subaccounts(&self, filter: &SubaccountFilter, page: &PageRequest) -> Result<Page<Subaccount>> {
         let items = sqlx::query_as(
             "SELECT * FROM subaccounts WHERE id > $1 \
-             AND ($2 IS NULL OR instr(search_key, $2) > 0) \
+             AND ($2 IS NULL OR search_key LIKE '%' || $2 || '%' ESCAPE '!') \
              AND ($3 IS NULL OR integration_id = $3) \
              AND ($4 IS NULL OR provider = $4) \
              AND ($5 IS NULL OR tenant_id = $5) \
-             AND ($6 = 0 OR tenant_id IS NULL) \
+             AND (NOT $6 OR tenant_id IS NULL) \
              ORDER BY id LIMIT $7",
         )
         .bind(page.after())
-        .bind(filter.search.as_deref().map(|text| text.trim().to_lowercase()))
+        .bind(filter.search.as_deref().map(|text| literally(&text.trim().to_lowercase())))
         .bind(&filter.integration_id)
         .bind(&filter.provider)
         .bind(&filter.tenant_id)
-        .bind(i64::from(filter.unassigned))
+        .bind(filter.unassigned)
         .bind(page.fetch())
         .fetch_all(&self.read)
         .await?;

@@ -69,7 +69,8 @@ fn checked_email(text: &str) -> Result<String> {
 impl Store {
     pub async fn tenant_create(&self, fields: &TenantFields) -> Result<Tenant> {
         let checked = fields.checked()?;
-        sqlx::query_as(
+        let mut tx = self.begin().await?;
+        let tenant = sqlx::query_as(
             "INSERT INTO tenants (id, name, name_key, contact_email, contact_key, version, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, $5, 1, $6, $6) RETURNING *",
         )
@@ -79,9 +80,11 @@ impl Store {
         .bind(checked.contact)
         .bind(checked.contact_key)
         .bind(self.clock.now())
-        .fetch_one(&self.write)
+        .fetch_one(&mut *tx)
         .await
-        .map_err(|error| unique(error, |message| fields.taken(message)))
+        .map_err(|error| unique(error, |message| fields.taken(message)))?;
+        tx.commit().await?;
+        Ok(tenant)
     }
 
     pub async fn tenant(&self, id: &str) -> Result<Tenant> {

@@ -1,4 +1,4 @@
-//! What every store must do, on a fresh database in a temporary folder.
+//! What every store must do, on a fresh database: each test once, run on SQLite and on PostgreSQL.
 
 use serde_json::json;
 
@@ -10,7 +10,9 @@ use crate::domain::rule::{Capability, Manifest, Severity};
 
 struct Fresh {
     store: Store,
-    folder: tempfile::TempDir,
+    /// To open it again.
+    url: String,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl std::ops::Deref for Fresh {
@@ -21,11 +23,8 @@ impl std::ops::Deref for Fresh {
     }
 }
 
-async fn fresh() -> Fresh {
-    let folder = tempfile::tempdir().unwrap();
-    let clock = Clock::scripted(Moment(1_700_000_000_000));
-    let store = Store::open_file(&folder.path().join("rerate.db"), clock).await.unwrap();
-    Fresh { store, folder }
+fn scripted() -> Clock {
+    Clock::scripted(Moment(1_700_000_000_000))
 }
 
 fn named(name: &str) -> TenantFields {
@@ -107,8 +106,9 @@ fn message(result: Result<impl std::fmt::Debug>) -> String {
     result.unwrap_err().to_string()
 }
 
-mod deploying;
-mod opening;
-mod organisation;
-mod rating;
-mod sources;
+// The same files in both: whose `fresh` they see is where they run.
+#[allow(clippy::duplicate_mod)]
+mod on_postgres;
+#[allow(clippy::duplicate_mod)]
+mod on_sqlite;
+mod server;

