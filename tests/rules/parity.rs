@@ -107,7 +107,7 @@ fn text(column: &TextColumn) -> host::RuleText {
 fn money(column: MoneyColumn) -> host::RuleMoney {
     match column {
         MoneyColumn::Narrow { scale, units } => host::RuleMoney::Narrow { scale, units },
-        MoneyColumn::Wide { scale, units } => host::RuleMoney::Wide { scale, units },
+        MoneyColumn::Wide { scale, limbs } => host::RuleMoney::Wide { scale, units: MoneyColumn::wide_units(&limbs).collect() },
     }
 }
 
@@ -345,7 +345,7 @@ proptest! {
     ) {
         let plugin = load(&FIXTURES, "rounding-markup");
         same_amounts::<rounding_markup::RoundingMarkup>(&plugin, config, MoneyColumn::Narrow { scale, units: narrow });
-        same_amounts::<rounding_markup::RoundingMarkup>(&plugin, config, MoneyColumn::Wide { scale: 18, units: wide });
+        same_amounts::<rounding_markup::RoundingMarkup>(&plugin, config, MoneyColumn::wide(18, &wide));
     }
 
     #[test]
@@ -362,7 +362,7 @@ proptest! {
     ) {
         let plugin = load(&BUILTINS, "formula");
         same_amounts::<rerate_rule_formula::Formula>(&plugin, config, MoneyColumn::Narrow { scale, units: narrow });
-        same_amounts::<rerate_rule_formula::Formula>(&plugin, config, MoneyColumn::Wide { scale: 18, units: wide });
+        same_amounts::<rerate_rule_formula::Formula>(&plugin, config, MoneyColumn::wide(18, &wide));
     }
 }
 
@@ -404,7 +404,7 @@ fn same_amounts<R: Adjust>(plugin: &Plugin, config: &str, column: MoneyColumn) {
     assert_same(native.decide(Vec::new()).map(|decisions| decisions.into_iter().map(decision).collect()), hosted.decide(&[]));
     let rows = match &column {
         MoneyColumn::Narrow { units, .. } => units.len(),
-        MoneyColumn::Wide { units, .. } => units.len(),
+        MoneyColumn::Wide { limbs, .. } => limbs.len() / 2,
     };
     let slots = vec![0; rows];
     let reads = session::configure::<R>(config, &native_period).unwrap().reads.len();
@@ -421,7 +421,7 @@ fn rotated(column: &MoneyColumn, by: usize) -> MoneyColumn {
     }
     match column {
         MoneyColumn::Narrow { scale, units } => MoneyColumn::Narrow { scale: *scale, units: turned(units, by) },
-        MoneyColumn::Wide { scale, units } => MoneyColumn::Wide { scale: *scale, units: turned(units, by) },
+        MoneyColumn::Wide { scale, limbs } => MoneyColumn::Wide { scale: *scale, limbs: turned(limbs, 2 * by) },
     }
 }
 

@@ -7,7 +7,7 @@ use crate::program::{Number, Test};
 use crate::syntax::Comparison;
 
 /// Amounts by their position in [`columns::NUMBERS`](crate::columns::NUMBERS), as 10^-scale.
-pub(crate) struct Amounts<'a, N> {
+pub(crate) struct Amounts<'a, N: Units> {
     pub(crate) row: &'a Row<'a, N>,
     /// Where the plan's `reads` have the column.
     pub(crate) places: &'a [u8],

@@ -61,6 +61,21 @@ pub trait Units: Copy + Ord + sealed::Sealed + 'static {
     const NULL: Self;
     const ZERO: Self;
 
+    /// What a column of these amounts crosses the boundary as.
+    type Word: Copy + Default;
+
+    /// Words an amount.
+    #[doc(hidden)]
+    const WORDS: usize;
+
+    /// The amount at a place of a column.
+    #[doc(hidden)]
+    fn at(column: &[Self::Word], index: usize) -> Self;
+
+    /// Puts the amount at a place of a column.
+    #[doc(hidden)]
+    fn put(self, column: &mut [Self::Word], index: usize);
+
     /// # Errors
     /// [`Overflow`].
     fn plus(self, other: Self) -> Result<Self, Overflow>;
@@ -118,6 +133,19 @@ fn step(scale: u8, digits: u8) -> Result<i64, Overflow> {
 impl Units for i64 {
     const NULL: Self = Self::MIN;
     const ZERO: Self = 0;
+
+    type Word = Self;
+    const WORDS: usize = 1;
+
+    #[inline]
+    fn at(column: &[Self], index: usize) -> Self {
+        column[index]
+    }
+
+    #[inline]
+    fn put(self, column: &mut [Self], index: usize) {
+        column[index] = self;
+    }
 
     fn plus(self, other: Self) -> Result<Self, Overflow> {
         self.checked_add(other).filter(|sum| *sum != Self::NULL).ok_or(Overflow)
@@ -188,6 +216,21 @@ impl Units for i128 {
     const NULL: Self = Self::MIN;
     const ZERO: Self = 0;
 
+    type Word = u64;
+    const WORDS: usize = 2;
+
+    #[inline]
+    fn at(column: &[u64], index: usize) -> Self {
+        let [low, high] = column.as_chunks().0[index];
+        (u128::from(low) | u128::from(high) << 64).cast_signed()
+    }
+
+    #[inline]
+    fn put(self, column: &mut [u64], index: usize) {
+        let (high, low) = limbs(self.cast_unsigned());
+        column.as_chunks_mut().0[index] = [low, high];
+    }
+
     fn plus(self, other: Self) -> Result<Self, Overflow> {
         self.checked_add(other).filter(|sum| *sum != Self::NULL).ok_or(Overflow)
     }
@@ -236,14 +279,15 @@ struct Divided {
 }
 
 impl Divided {
-    /// `value / 10^exponent`, for at most 27: the twos are a shift, and 5^27 fits one limb. A 128-bit division by the compiler's library
-    /// is a loop under WebAssembly; this takes a handful of multiplications there.
+    /// `value / 10^exponent`, for at most 27: the twos are a shift, and 5^27 fits one limb. Under WebAssembly a 128-bit division is a loop
+    /// in the compiler's library and a 128-bit shift a call into it; this takes a handful of multiplications there.
     #[inline]
     fn by_power_of_ten(value: u128, exponent: u8) -> Self {
         let five = &FIVES[usize::from(exponent)];
-        let (quotient, remainder) = five.divide(value >> exponent);
-        let cut_off = value & ((1 << exponent) - 1);
-        Self { quotient, remainder: (u128::from(remainder) << exponent) | cut_off, divisor: u128::from(five.power) << exponent }
+        let (quotient, remainder) = five.divide(shifted_right(value, exponent));
+        let cut_off = limbs(value).1 & ((1 << exponent) - 1);
+        let remainder = shifted_left(remainder, exponent) | u128::from(cut_off);
+        Self { quotient, remainder, divisor: shifted_left(five.power, exponent) }
     }
 
     /// A product that leaves 128 bits although its quotient may not: whole divisors and the rest apart.
@@ -287,10 +331,24 @@ const fn limbs(value: u128) -> (u64, u64) {
     ((value >> 64) as u64, value as u64)
 }
 
+/// `value >> by`, for less than 64.
+#[inline]
+fn shifted_right(value: u128, by: u8) -> u128 {
+    let (high, low) = limbs(value);
+    let low = (low >> by) | (high << 1 << (63 - by));
+    (u128::from(high >> by) << 64) | u128::from(low)
+}
+
+/// `value << by`, for less than 64.
+#[inline]
+fn shifted_left(value: u64, by: u8) -> u128 {
+    (u128::from(value >> 1 >> (63 - by)) << 64) | u128::from(value << by)
+}
+
 /// A power of five, ready to divide by: Möller and Granlund, "Improved division by invariant integers" (2011), algorithm 4.
 struct Five {
     power: u64,
-    /// Leading zeros of the power.
+    /// Leading zeros of the power, from 1 to 63.
     shift: u32,
     /// `floor((2^128 - 1) / (power << shift)) - 2^64`
     reciprocal: u64,
@@ -321,8 +379,8 @@ impl Five {
             let quotient = low / self.power;
             return (u128::from(quotient), low - quotient * self.power);
         }
-        let (first, _) = limbs(u128::from(high) << self.shift);
-        let (second, third) = limbs(value << self.shift);
+        let carried = 64 - self.shift;
+        let (first, second, third) = (high >> carried, (high << self.shift) | (low >> carried), low << self.shift);
         let (upper, rest) = self.step(first, second);
         let (lower, rest) = self.step(rest, third);
         ((u128::from(upper) << 64) | u128::from(lower), rest >> self.shift)

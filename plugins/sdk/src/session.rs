@@ -128,8 +128,8 @@ impl<R: Adjust> Rater<R> {
                 MoneyColumn::Narrow { scale: rows.scale, units }
             }
             Batch::Wide(rows) => {
-                let units = rows.apply(slots, |slot, row| self.rule.apply(slot, row))?;
-                MoneyColumn::Wide { scale: rows.scale, units }
+                let limbs = rows.apply(slots, |slot, row| self.rule.apply(slot, row))?;
+                MoneyColumn::Wide { scale: rows.scale, limbs }
             }
         })
     }

@@ -239,18 +239,18 @@ fn custom<R: Adjust>(rater: &Rater<R>, slot: u32, reads: &[Option<Money>]) -> Re
         })
         .collect();
     let wide = || {
-        let column = |read: &Option<Money>| MoneyColumn::Wide { scale: 18, units: vec![read.map_or(i128::NULL, Money::units)] };
+        let column = |read: &Option<Money>| MoneyColumn::wide(18, &[read.map_or(i128::NULL, Money::units)]);
         rater.apply(&[slot], reads.iter().map(column).collect())
     };
     let answer = match narrow.map(|reads| rater.apply(&[slot], reads)) {
         None | Some(Err(Failure::Overflow)) => wide()?,
         Some(answer) => answer?,
     };
-    Ok(match answer {
-        MoneyColumn::Narrow { scale, units } if units[0] != i64::NULL => Some(Money::from_units(i128::from(units[0]).raised(18 - scale)?)),
-        MoneyColumn::Wide { scale, units } if units[0] != i128::NULL => Some(Money::from_units(units[0].raised(18 - scale)?)),
-        _ => None,
-    })
+    let (scale, units) = match answer {
+        MoneyColumn::Narrow { scale, units } => (scale, (units[0] != i64::NULL).then(|| i128::from(units[0]))),
+        MoneyColumn::Wide { scale, limbs } => (scale, MoneyColumn::wide_units(&limbs).next().filter(|units| *units != i128::NULL)),
+    };
+    Ok(units.map(|units| units.raised(18 - scale).map(Money::from_units)).transpose()?)
 }
 
 /// The lines that rules wrote on this thread since the last time, at most a hundred. In a component there are none: the host has them.

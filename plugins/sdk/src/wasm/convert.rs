@@ -58,23 +58,14 @@ pub(super) fn text(text: wit::Text) -> TextColumn {
 pub(super) fn money(money: wit::Money) -> MoneyColumn {
     match money {
         wit::Money::Narrow(narrow) => MoneyColumn::Narrow { scale: narrow.scale, units: narrow.units },
-        wit::Money::Wide(wide) => {
-            let units = wide.limbs.chunks_exact(2).map(|limbs| (u128::from(limbs[0]) | u128::from(limbs[1]) << 64).cast_signed());
-            MoneyColumn::Wide { scale: wide.scale, units: units.collect() }
-        }
+        wit::Money::Wide(wide) => MoneyColumn::Wide { scale: wide.scale, limbs: wide.limbs },
     }
 }
 
 pub(super) fn to_money(money: MoneyColumn) -> wit::Money {
     match money {
         MoneyColumn::Narrow { scale, units } => wit::Money::Narrow(wit::NarrowMoney { scale, units }),
-        MoneyColumn::Wide { scale, units } => {
-            let mut limbs = Vec::with_capacity(units.len() * 2);
-            for units in units.into_iter().map(i128::cast_unsigned) {
-                limbs.extend([units as u64, (units >> 64) as u64]);
-            }
-            wit::Money::Wide(wit::WideMoney { scale, limbs })
-        }
+        MoneyColumn::Wide { scale, limbs } => wit::Money::Wide(wit::WideMoney { scale, limbs }),
     }
 }
 
@@ -95,8 +86,8 @@ fn total(total: wit::Total) -> Result<Total, Failure> {
     }
     for sum in total.sums {
         let (scale, units) = match money(sum) {
-            MoneyColumn::Narrow { scale, units } => (scale, units.into_iter().map(i128::from).collect()),
-            MoneyColumn::Wide { scale, units } => (scale, units),
+            MoneyColumn::Narrow { scale, units } => (scale, units.into_iter().map(i128::from).collect::<Vec<i128>>()),
+            MoneyColumn::Wide { scale, limbs } => (scale, MoneyColumn::wide_units(&limbs).collect()),
         };
         let up = 18_u32.checked_sub(scale.into()).map(|exponent| 10_i128.pow(exponent)).ok_or_else(malformed)?;
         if units.len() != groups.len() {
