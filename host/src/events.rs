@@ -3,7 +3,7 @@
 //! Events are hints, never state: a subscriber that falls behind loses the oldest ones and reads the store again. Nothing in the daemon
 //! works only because an event arrived.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 use crate::domain::period::Period;
@@ -13,7 +13,7 @@ use crate::domain::progress::Progress;
 const KEPT: usize = 1_024;
 
 /// How far a job is: source bytes of an import, charges of a rating.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     pub done: u64,
     pub total: u64,
@@ -26,7 +26,7 @@ impl Position {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
     /// The daemon stops; streams of events end.
@@ -114,6 +114,8 @@ impl Event {
 #[derive(Clone, Debug)]
 pub struct Events {
     sender: broadcast::Sender<Event>,
+    /// What happened here, without what other daemons told.
+    own: broadcast::Sender<Event>,
 }
 
 impl Default for Events {
@@ -124,12 +126,25 @@ impl Default for Events {
 
 impl Events {
     pub fn new() -> Self {
-        Self { sender: broadcast::channel(KEPT).0 }
+        Self { sender: broadcast::channel(KEPT).0, own: broadcast::channel(KEPT).0 }
     }
 
     /// Sends to nobody when nobody listens.
     pub fn send(&self, event: Event) {
+        if self.own.receiver_count() > 0 {
+            let _ = self.own.send(event.clone());
+        }
+        self.relay(event);
+    }
+
+    /// Sends what happened in another daemon.
+    pub fn relay(&self, event: Event) {
         let _ = self.sender.send(event);
+    }
+
+    /// What happens in this daemon alone.
+    pub fn subscribe_own(&self) -> broadcast::Receiver<Event> {
+        self.own.subscribe()
     }
 
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {

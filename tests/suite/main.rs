@@ -7,6 +7,7 @@ mod cases;
 mod compare;
 mod crash;
 mod daemon;
+mod daemons;
 mod deploy;
 mod examples;
 mod generate;
@@ -14,6 +15,8 @@ mod input;
 mod kit;
 mod layers;
 mod plugin_test;
+#[path = "../../host/src/store/tests/server.rs"]
+mod postgres;
 mod run;
 mod server;
 mod story;

@@ -1,8 +1,10 @@
 //! A daemon in a process of its own, and a client for it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -113,6 +115,20 @@ impl Server {
         (answer.status().as_u16(), answer.body_mut().read_json().unwrap())
     }
 
+    /// Listens from now on.
+    pub(crate) fn listen(&self, kind: &'static str) -> Listening {
+        let mut stream = TcpStream::connect(self.address.trim_start_matches("http://")).unwrap();
+        write!(stream, "GET /v1/events HTTP/1.1\r\nHost: daemon\r\nAuthorization: {}\r\n\r\n", self.bearer()).unwrap();
+        let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.is_empty()), "the events begin");
+        let (sender, heard) = mpsc::channel();
+        std::thread::spawn(move || {
+            let events = lines.filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
+            events.filter(|event| event["kind"] == kind).try_for_each(|event| sender.send(event))
+        });
+        Listening(heard)
+    }
+
     /// Asks until the answer will do.
     #[track_caller]
     pub(crate) fn wait(&self, path: &str, will_do: impl Fn(&Value) -> bool) -> Value {
@@ -135,6 +151,25 @@ impl Server {
             let is_charged = |(name, amount): &(&str, &str)| tenants.iter().any(|t| t["tenant"] == *name && t["charged"] == *amount);
             tenants.len() == amounts.len() && tenants.iter().all(|t| t["state"] == "current") && amounts.iter().all(is_charged)
         })
+    }
+}
+
+/// Events of one kind, as they come.
+pub(crate) struct Listening(mpsc::Receiver<Value>);
+
+impl Listening {
+    /// All of them up to the first that will do.
+    #[track_caller]
+    pub(crate) fn until(&self, will_do: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let mut heard = Vec::new();
+        loop {
+            let event = self.0.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("only this was heard: {heard:?}"));
+            let enough = will_do(&event);
+            heard.push(event);
+            if enough {
+                return heard;
+            }
+        }
     }
 }
 

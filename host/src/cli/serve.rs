@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::logging::LogFormat;
@@ -18,10 +18,13 @@ use crate::jobs::{DataDir, DataDirError, Jobs, Options, Wake};
 use crate::plugins::watch::FolderWatch;
 use crate::plugins::{Plugins, deploy_builtins, watch_folder};
 use crate::sandbox::{Compile, Limits, Sandbox, SandboxOptions};
-use crate::store::Store;
+use crate::store::{Kind, Store};
 
 /// How long the work under way may take to stop: a batch of charges, a chunk of a bill.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long other daemons take this one for starting, in milliseconds: compiling the built-in rules takes seconds.
+const STARTS_WITHIN_MILLIS: i64 = 120_000;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -37,8 +40,8 @@ pub struct Args {
     /// How log messages are written to stderr
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t, env = "RERATE_LOG_FORMAT")]
     log_format: LogFormat,
-    /// Database of the control data [default: rerate.db in the data folder]
-    #[arg(long, value_name = "URL")]
+    /// Database of the control data: a SQLite file, or postgres://user@host/name [default: rerate.db in the data folder]
+    #[arg(long, value_name = "URL", env = "RERATE_DATABASE", hide_env_values = true)]
     database: Option<String>,
 }
 
@@ -103,7 +106,7 @@ pub struct Daemon {
     pub events: Events,
     pub jobs: Arc<Jobs>,
     pub plugins: Arc<Plugins>,
-    watch: FolderWatch,
+    watch: Watch,
     shutdown: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
     metrics: Option<(SocketAddr, JoinHandle<std::io::Result<()>>)>,
@@ -112,11 +115,16 @@ pub struct Daemon {
 impl Daemon {
     /// Opens everything, takes up the work that a stopped daemon left, and begins to answer.
     pub async fn start(settings: Settings) -> Result<Self, Failure> {
-        let data = Arc::new(DataDir::open(&settings.data).map_err(refused_data)?);
+        // Daemons on one PostgreSQL share the folder; they start one after the other.
+        let is_shared = settings.database.as_deref().map(Kind::of).transpose()? == Some(Kind::Postgres);
+        let open = if is_shared { DataDir::open_shared } else { DataDir::open };
+        let data = Arc::new(open(&settings.data).map_err(refused_data)?);
+        let starting = is_shared.then(|| data.starting()).transpose().map_err(refused_data)?;
         let listener = TcpListener::bind(settings.listen).await.map_err(|error| refused_address(settings.listen, &error))?;
         let address = listener.local_addr()?;
         let database = settings.database.unwrap_or_else(|| data.database().display().to_string());
         let store = Store::open(&database, Clock::system()).await?;
+        store.daemon_renew(STARTS_WITHIN_MILLIS).await?;
         store.idempotency_release_all().await?;
         let sandbox =
             Sandbox::new(SandboxOptions { cache_dir: Some(data.compiled()), limits: settings.limits, compile: settings.compile })?;
@@ -125,8 +133,13 @@ impl Daemon {
         let plugins = Plugins::open(&data.components(), sandbox, store.clone(), events.clone(), move || woken.now()).await?;
         deploy_builtins(&plugins).await;
         let jobs = Jobs::start(store.clone(), Arc::clone(&plugins), Arc::clone(&data), events.clone(), wake, settings.jobs).await?;
-        let watch = watch_folder(&plugins, &data.plugins())?;
+        let watch = if is_shared {
+            Watch::OnDuty(tokio::spawn(watch_on_duty(Arc::clone(&plugins), data.plugins(), jobs.on_duty())))
+        } else {
+            Watch::Always(watch_folder(&plugins, &data.plugins())?)
+        };
         let token_file = http::auth::ensure_admin_token(&store, data.root()).await?;
+        drop(starting);
         let poked = Arc::clone(&jobs);
         let state = AppState::new(store.clone(), Arc::clone(&plugins), events.clone(), move |change| poked.poke(change));
         let state = state.with_data(Arc::clone(&data)).with_jobs(Arc::clone(&jobs));
@@ -165,13 +178,42 @@ impl Daemon {
             tracing::warn!("work under way did not stop in time; it is taken up at the next start");
         }
         // Its thread may be deploying, which needs this runtime: wait for it elsewhere.
-        let _ = tokio::task::spawn_blocking(move || drop(watch)).await;
+        match watch {
+            Watch::Always(watch) => drop(tokio::task::spawn_blocking(move || drop(watch)).await),
+            Watch::OnDuty(task) => task.abort(),
+        }
         server.await??;
         if let Some((_, serving)) = metrics {
             serving.abort();
         }
         store.close().await;
         Ok(())
+    }
+}
+
+/// Who looks at the folder into which components are dropped.
+enum Watch {
+    Always(FolderWatch),
+    /// Of several daemons the one that works.
+    OnDuty(JoinHandle<()>),
+}
+
+async fn watch_on_duty(plugins: Arc<Plugins>, folder: PathBuf, mut duty: watch::Receiver<bool>) {
+    let mut watched: Option<FolderWatch> = None;
+    loop {
+        let on_duty = *duty.borrow_and_update();
+        if on_duty && watched.is_none() {
+            match watch_folder(&plugins, &folder) {
+                Ok(watch) => watched = Some(watch),
+                Err(error) => tracing::error!(%error, "components in the folder are not deployed"),
+            }
+        } else if !on_duty {
+            let over = watched.take();
+            let _ = tokio::task::spawn_blocking(move || drop(over)).await;
+        }
+        if duty.changed().await.is_err() {
+            return;
+        }
     }
 }
 

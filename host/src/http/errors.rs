@@ -185,7 +185,9 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict(_) => Self::conflict(error.to_string()),
             StoreError::Invalid(_) => Self::invalid(error.to_string()),
             StoreError::Changed { .. } => Self::new(StatusCode::PRECONDITION_FAILED, "changed", error.to_string()),
-            StoreError::Database(_) | StoreError::Migrate(_) | StoreError::Corrupt(_) => Self::internal(with_causes(&error)),
+            StoreError::TakenOver | StoreError::Database(_) | StoreError::Migrate(_) | StoreError::Corrupt(_) => {
+                Self::internal(with_causes(&error))
+            }
         }
     }
 }

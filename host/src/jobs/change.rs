@@ -1,7 +1,10 @@
 //! What has changed in the control data: a hint of where to look. Whoever gets it reads the store again, so that a lost or doubled hint
 //! costs time and nothing else.
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Change {
     /// A tenant is new, renamed or gone.
     Tenants,

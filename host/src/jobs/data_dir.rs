@@ -20,8 +20,17 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the folder if there is none; only its owner may look into it.
+    /// Makes the folder if there is none; only its owner may look into it. Nobody else can open it meanwhile.
     pub fn open(root: &Path) -> Result<Self, DataDirError> {
+        Self::locked(root, File::try_lock)
+    }
+
+    /// As [`DataDir::open`], beside others who share it: daemons on one PostgreSQL.
+    pub fn open_shared(root: &Path) -> Result<Self, DataDirError> {
+        Self::locked(root, File::try_lock_shared)
+    }
+
+    fn locked(root: &Path, try_lock: fn(&File) -> Result<(), TryLockError>) -> Result<Self, DataDirError> {
         let io_at = |path: &Path| {
             let path = path.to_path_buf();
             move |source| DataDirError::Io { path, source }
@@ -33,7 +42,7 @@ impl DataDir {
         let root = fs::canonicalize(root).map_err(io_at(root))?;
         let lock_path = root.join("rerate.lock");
         let lock = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(io_at(&lock_path))?;
-        match lock.try_lock() {
+        match try_lock(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse(root)),
             Err(TryLockError::Error(source)) => return Err(DataDirError::Io { path: lock_path, source }),
@@ -45,6 +54,15 @@ impl DataDir {
             fs::create_dir_all(&folder).map_err(io_at(&folder))?;
         }
         Ok(opened)
+    }
+
+    /// Waits until no other daemon is starting in this folder, and keeps others waiting as long as the value is there.
+    pub fn starting(&self) -> Result<File, DataDirError> {
+        let path = self.root.join("rerate.starting");
+        let failed = |source| DataDirError::Io { path: path.clone(), source };
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        file.lock().map_err(failed)?;
+        Ok(file)
     }
 
     pub fn root(&self) -> &Path {
@@ -122,7 +140,11 @@ mod tests {
         let first = DataDir::open(folder.path()).unwrap();
         let refused = DataDir::open(folder.path()).unwrap_err();
         assert!(matches!(refused, DataDirError::InUse(_)), "{refused}");
+        assert!(DataDir::open_shared(folder.path()).is_err());
         drop(first);
+        let shared = [DataDir::open_shared(folder.path()).unwrap(), DataDir::open_shared(folder.path()).unwrap()];
+        assert!(DataDir::open(folder.path()).is_err());
+        drop(shared);
         DataDir::open(folder.path()).unwrap();
     }
 }

@@ -1,16 +1,20 @@
 //! Removes what a stopped process left: folders of imports that never ended, rated files of runs that were not published, half-written
-//! files. Runs once, at the start, while nothing writes.
+//! files. Runs when the work begins, while nothing else writes, or only a lost daemon whose files nobody will name.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use super::JobsError;
 use super::data_dir::DataDir;
 use crate::store::{PageRequest, Store};
 
-pub(super) async fn remove(store: &Store, data: &DataDir) -> Result<(), JobsError> {
+/// Where several daemons share the folder, what one of them hands out or computes is left alone for this long: nothing takes a day.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(super) async fn remove(store: &Store, data: &DataDir, shared: bool) -> Result<(), JobsError> {
     for import in store.imports().await? {
         store.import_discard(&import.id).await?;
     }
@@ -22,8 +26,9 @@ pub(super) async fn remove(store: &Store, data: &DataDir) -> Result<(), JobsErro
     };
     remove_folders(&data.lake(), &snapshots).map_err(io_at(&data.lake()))?;
     remove_files(&data.overlays(), &data.lake(), &overlays).map_err(io_at(&data.overlays()))?;
-    empty(&data.exports()).map_err(io_at(&data.exports()))?;
-    empty(&data.scratch()).map_err(io_at(&data.scratch()))
+    let from = if shared { FORGOTTEN } else { Duration::ZERO };
+    empty(&data.exports(), from).map_err(io_at(&data.exports()))?;
+    empty(&data.scratch(), from).map_err(io_at(&data.scratch()))
 }
 
 async fn snapshot_folders(store: &Store) -> Result<BTreeSet<String>, JobsError> {
@@ -65,9 +70,13 @@ fn remove_files(folder: &Path, lake: &Path, named: &BTreeSet<String>) -> io::Res
     Ok(())
 }
 
-fn empty(folder: &Path) -> io::Result<()> {
+/// Removes what has not changed for this long.
+fn empty(folder: &Path, from: Duration) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
+        if from > Duration::ZERO && entry.metadata()?.modified()?.elapsed().unwrap_or_default() < from {
+            continue;
+        }
         if entry.file_type()?.is_file() {
             fs::remove_file(entry.path())?;
         } else {

@@ -16,6 +16,7 @@ mod importing;
 pub mod ingest;
 mod lanes;
 mod litter;
+mod peers;
 mod plan;
 pub mod preview;
 pub mod rate;
@@ -43,7 +44,7 @@ pub use wake::Wake;
 use crate::domain::progress::Progress;
 use crate::events::Events;
 use crate::plugins::Plugins;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Term};
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -100,40 +101,66 @@ struct Inner {
     settled: watch::Sender<u64>,
 }
 
-/// The work of one daemon.
-pub struct Jobs {
-    inner: Arc<Inner>,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+/// What the work needs.
+struct Setup {
+    store: Store,
+    plugins: Arc<Plugins>,
+    data: Arc<DataDir>,
+    events: Events,
+    options: Options,
+    wake: Wake,
+    tally: Arc<Tally>,
 }
 
-impl Jobs {
-    /// Takes up what a stopped process left, then works until [`Jobs::stop`].
-    pub async fn start(
-        store: Store,
-        plugins: Arc<Plugins>,
-        data: Arc<DataDir>,
-        events: Events,
-        wake: Wake,
-        options: Options,
-    ) -> Result<Arc<Self>, JobsError> {
-        litter::remove(&store, &data).await?;
-        store.runs_requeue().await?;
+/// The work of one daemon: its own from the start where there can be one daemon only, else whenever no other daemon does it.
+pub struct Jobs {
+    setup: Arc<Setup>,
+    /// None while another daemon works.
+    working: Mutex<Option<Working>>,
+    on_duty: watch::Sender<bool>,
+    /// What the daemon that works is to be told.
+    unsaid: Mutex<Vec<Change>>,
+    stop: watch::Sender<bool>,
+    /// The task that deals with other daemons.
+    part: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Work under way.
+struct Working {
+    inner: Arc<Inner>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Working {
+    /// Takes up what was left, then works until [`Working::end`].
+    async fn begin(setup: Arc<Setup>, term: Option<Term>) -> Result<Self, JobsError> {
+        let Setup { store, plugins, data, events, options, wake, tally } = &*setup;
+        let store = match term {
+            Some(term) => store.during(term),
+            None => store.clone(),
+        };
+        litter::remove(&store, data, term.is_some()).await?;
+        if term.is_some() {
+            store.runs_give_up().await?;
+        } else {
+            store.runs_requeue().await?;
+        }
         store.previews_requeue().await?;
-        let replayer = replay::Replayer::new(store.clone(), Arc::clone(&plugins), Arc::clone(&data));
+        let replayer = replay::Replayer::new(store.clone(), Arc::clone(plugins), Arc::clone(data));
         let inner = Arc::new(Inner {
             store,
-            plugins,
-            data,
-            events,
-            options,
-            wake,
+            plugins: Arc::clone(plugins),
+            data: Arc::clone(data),
+            events: events.clone(),
+            options: options.clone(),
+            wake: wake.clone(),
             import_wake: Notify::new(),
             imports: Mutex::default(),
             replayer,
             background: Mutex::default(),
             background_wake: Notify::new(),
             lanes: Mutex::default(),
-            tally: Arc::default(),
+            tally: Arc::clone(tally),
             known_history: engine::KnownHistory::default(),
             stop: watch::channel(false).0,
             settled: watch::channel(0).0,
@@ -146,11 +173,10 @@ impl Jobs {
             tokio::spawn(engine::run(Arc::clone(&inner))),
             tokio::spawn(background::run(Arc::clone(&inner))),
         ];
-        Ok(Arc::new(Self { inner, tasks: Mutex::new(tasks) }))
+        Ok(Self { inner, tasks })
     }
 
-    /// Says that something has changed. Returns at once.
-    pub fn poke(&self, change: Change) {
+    fn poke(&self, change: Change) {
         if change == Change::Shadows {
             self.inner.background_wake.notify_one();
             return;
@@ -173,11 +199,82 @@ impl Jobs {
         self.inner.wake.now();
     }
 
+    /// Ends the tasks. A rating under way is given up; the next to work does it again.
+    async fn end(self) {
+        let _ = self.inner.stop.send(true);
+        lock(&self.inner.lanes).cancel_all();
+        background::cancel(&self.inner, None);
+        if let Some(progress) = &lock(&self.inner.imports).progress {
+            progress.cancel();
+        }
+        for task in self.tasks {
+            let _ = task.await;
+        }
+    }
+}
+
+impl Jobs {
+    /// Works until [`Jobs::stop`]; on a database that several daemons share, whenever no other of them does.
+    pub async fn start(
+        store: Store,
+        plugins: Arc<Plugins>,
+        data: Arc<DataDir>,
+        events: Events,
+        wake: Wake,
+        options: Options,
+    ) -> Result<Arc<Self>, JobsError> {
+        let setup = Arc::new(Setup { store, plugins, data, events, options, wake, tally: Arc::default() });
+        let jobs = Arc::new(Self {
+            setup,
+            working: Mutex::default(),
+            on_duty: watch::channel(false).0,
+            unsaid: Mutex::default(),
+            stop: watch::channel(false).0,
+            part: Mutex::default(),
+        });
+        if jobs.setup.store.daemon().is_some() {
+            peers::join(Arc::clone(&jobs)).await?;
+        } else {
+            *lock(&jobs.working) = Some(Working::begin(Arc::clone(&jobs.setup), None).await?);
+            jobs.on_duty.send_replace(true);
+        }
+        Ok(jobs)
+    }
+
+    /// Says that something has changed. Returns at once.
+    pub fn poke(&self, change: Change) {
+        match lock(&self.working).as_ref() {
+            Some(working) => working.poke(change),
+            None => lock(&self.unsaid).push(change),
+        }
+    }
+
+    /// What was done since the start.
+    pub fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.setup.tally)
+    }
+
+    /// Whether all of the tasks are there: one that is gone has met a defect, and nothing would be imported or rated any more.
+    pub fn is_working(&self) -> bool {
+        let part_is_there = lock(&self.part).as_ref().is_none_or(|part| !part.is_finished());
+        part_is_there
+            && match lock(&self.working).as_ref() {
+                Some(working) => working.tasks.iter().all(|task| !task.is_finished()),
+                None => self.setup.store.daemon().is_some(),
+            }
+    }
+
+    /// Whether this daemon works, or another one.
+    pub fn on_duty(&self) -> watch::Receiver<bool> {
+        self.on_duty.subscribe()
+    }
+
     /// Waits until everything is imported and rated that was known when this was called, or failed.
     pub async fn idle(&self) {
-        let mut settled = self.inner.settled.subscribe();
+        let Some(inner) = lock(&self.working).as_ref().map(|working| Arc::clone(&working.inner)) else { return };
+        let mut settled = inner.settled.subscribe();
         loop {
-            if self.inner.is_idle() {
+            if inner.is_idle() {
                 return;
             }
             if settled.changed().await.is_err() {
@@ -186,28 +283,16 @@ impl Jobs {
         }
     }
 
-    /// What was done since the start.
-    pub fn tally(&self) -> Arc<Tally> {
-        Arc::clone(&self.inner.tally)
-    }
-
-    /// Whether all of the tasks are there: one that is gone has met a defect, and nothing would be imported or rated any more.
-    pub fn is_working(&self) -> bool {
-        let tasks = lock(&self.tasks);
-        !tasks.is_empty() && tasks.iter().all(|task| !task.is_finished())
-    }
-
-    /// Ends the tasks. A rating under way is given up; the next start does it again.
+    /// Ends the work, and lets another daemon take it.
     pub async fn stop(&self) {
-        let _ = self.inner.stop.send(true);
-        lock(&self.inner.lanes).cancel_all();
-        background::cancel(&self.inner, None);
-        if let Some(progress) = &lock(&self.inner.imports).progress {
-            progress.cancel();
+        let _ = self.stop.send(true);
+        let part = lock(&self.part).take();
+        if let Some(part) = part {
+            let _ = part.await;
         }
-        let tasks = std::mem::take(&mut *lock(&self.tasks));
-        for task in tasks {
-            let _ = task.await;
+        let working = lock(&self.working).take();
+        if let Some(working) = working {
+            working.end().await;
         }
     }
 }

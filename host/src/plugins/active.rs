@@ -38,7 +38,7 @@ impl Plugins {
     ) -> Result<Arc<Self>, DeployError> {
         let files = Files::open(folder)?;
         let interrupted = store.deployments_interrupt().await?;
-        let strays = files.remove_strays(&store.plugin_digests().await?.into_iter().collect())?;
+        let strays = files.remove_strays(&store.plugin_digests().await?.into_iter().collect(), store.daemon().is_some())?;
         if interrupted > 0 || strays > 0 {
             tracing::warn!(interrupted, strays, "deployments were interrupted when the daemon stopped; what they left is removed");
         }

@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::deploy::DeployError;
+
+/// Longer than any deployment takes.
+const UNDER_WAY: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Clone, Debug)]
 pub(super) struct Files {
@@ -40,21 +44,28 @@ impl Files {
         std::fs::remove_file(&path).map_err(|source| failed(&path, source))
     }
 
-    /// Removes what a stopped process left: files that no version names, whole or not. Says how many.
-    pub(super) fn remove_strays(&self, known: &BTreeSet<String>) -> Result<usize, DeployError> {
+    /// Removes what a stopped process left: files that no version names, whole or not. Says how many. In a shared folder, a new file may be
+    /// part of another daemon's deployment.
+    pub(super) fn remove_strays(&self, known: &BTreeSet<String>, shared: bool) -> Result<usize, DeployError> {
         let mut removed = 0;
         let listed = std::fs::read_dir(&self.folder).map_err(|source| failed(&self.folder, source))?;
         for entry in listed {
             let path = entry.map_err(|source| failed(&self.folder, source))?.path();
             let is_known = path.extension().is_some_and(|ending| ending == "wasm")
                 && path.file_stem().and_then(|name| name.to_str()).is_some_and(|digest| known.contains(digest));
-            if !is_known && path.is_file() {
+            let under_way = shared && changed_within(&path, UNDER_WAY);
+            if !is_known && !under_way && path.is_file() {
                 std::fs::remove_file(&path).map_err(|source| failed(&path, source))?;
                 removed += 1;
             }
         }
         Ok(removed)
     }
+}
+
+fn changed_within(path: &Path, time: Duration) -> bool {
+    let changed = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    changed.is_ok_and(|at| at.elapsed().unwrap_or_default() < time)
 }
 
 fn failed(path: &Path, source: io::Error) -> DeployError {

@@ -48,6 +48,13 @@ impl FromStr for Address {
     }
 }
 
+impl Kind {
+    /// What an address names.
+    pub fn of(url: &str) -> Result<Self> {
+        Ok(url.parse::<Address>()?.kind())
+    }
+}
+
 impl Address {
     pub(super) const fn kind(&self) -> Kind {
         match self {
@@ -78,7 +85,11 @@ impl Address {
         }
         migrations(kind).run(&pool).await?;
         let read = pool_of_readers(kind).connect_with(self.options("ro")?).await?;
-        Ok((Writer { pool, kind }, read))
+        let beats = match kind {
+            Kind::Sqlite => None,
+            Kind::Postgres => Some(self::pool(kind.writer_settings()).max_connections(1).connect_lazy_with(self.options("rwc")?)),
+        };
+        Ok((Writer { pool, beats, kind }, read))
     }
 }
 
@@ -123,6 +134,8 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     pool: DbPool,
+    /// For leases alone: a long change must not be in the way of the next heartbeat.
+    beats: Option<DbPool>,
     kind: Kind,
 }
 
@@ -142,12 +155,28 @@ impl Writer {
         (self.pool.size(), self.pool.num_idle())
     }
 
+    /// For statements that no change depends on and that depend on none.
+    pub(super) fn beats(&self) -> &DbPool {
+        self.beats.as_ref().unwrap_or(&self.pool)
+    }
+
     pub(super) async fn close(&self) {
+        if let Some(beats) = &self.beats {
+            beats.close().await;
+        }
         self.pool.close().await;
     }
 }
 
 impl Kind {
+    /// The time in milliseconds, by the database's clock.
+    pub(super) const fn now(self) -> &'static str {
+        match self {
+            Self::Sqlite => "CAST((julianday('now') - 2440587.5) * 86400000 AS BIGINT)",
+            Self::Postgres => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+        }
+    }
+
     const fn begin(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",

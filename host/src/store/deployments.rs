@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
+use super::leases::statement;
 use super::plugins::Origin;
 use super::values::{json, to_json};
 use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx};
@@ -176,7 +177,7 @@ impl Store {
     /// Writes a deployment down as it is now, new or known.
     pub async fn deployment_save(&self, deployment: &Deployment) -> Result<()> {
         let mut tx = self.begin().await?;
-        save(&mut tx, deployment).await?;
+        save(&mut tx, deployment, self.daemon()).await?;
         if deployment.finished_at.is_some() {
             forget_oldest(&mut tx).await?;
         }
@@ -205,10 +206,11 @@ impl Store {
         Ok(page.page(items, |deployment: &Deployment| deployment.id.clone()))
     }
 
-    /// Marks what a stopped process left under way. Only to be called before anything is deployed.
+    /// Marks what a stopped process left under way. Where there is one daemon: only to be called before anything is deployed.
     pub async fn deployments_interrupt(&self) -> Result<usize> {
         let mut tx = self.begin().await?;
-        let left: Vec<Deployment> = sqlx::query_as("SELECT * FROM deployments WHERE finished_at IS NULL").fetch_all(&mut *tx).await?;
+        let left = format!("SELECT * FROM deployments WHERE finished_at IS NULL AND {}", self.abandoned("daemon"));
+        let left: Vec<Deployment> = sqlx::query_as(statement(left)).fetch_all(&mut *tx).await?;
         for mut deployment in left.iter().cloned() {
             deployment.steps.push(StepResult {
                 step: deployment.next_step(),
@@ -218,7 +220,7 @@ impl Store {
             });
             deployment.state = DeploymentState::Interrupted;
             deployment.finished_at = Some(self.clock.now());
-            save(&mut tx, &deployment).await?;
+            save(&mut tx, &deployment, self.daemon()).await?;
         }
         tx.commit().await?;
         Ok(left.len())
@@ -226,10 +228,10 @@ impl Store {
 }
 
 /// Also for transactions that do what the deployment says.
-pub(super) async fn save(tx: &mut Tx, deployment: &Deployment) -> Result<()> {
+pub(super) async fn save(tx: &mut Tx, deployment: &Deployment, daemon: Option<&str>) -> Result<()> {
     sqlx::query(
-        "INSERT INTO deployments (id, digest, name, origin, source, state, steps, actor, created_at, finished_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+        "INSERT INTO deployments (id, digest, name, origin, source, state, steps, actor, created_at, finished_at, daemon) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
          ON CONFLICT (id) DO UPDATE SET name = $3, state = $6, steps = $7, finished_at = $10",
     )
     .bind(&deployment.id)
@@ -242,6 +244,7 @@ pub(super) async fn save(tx: &mut Tx, deployment: &Deployment) -> Result<()> {
     .bind(&deployment.actor)
     .bind(deployment.created_at)
     .bind(deployment.finished_at)
+    .bind(daemon)
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -2,6 +2,7 @@
 
 use sqlx::Row;
 
+use super::leases::statement;
 use super::{Result, Store, StoreError};
 
 /// How long an answer can be asked for again, in milliseconds: a day, longer than any client retries.
@@ -48,11 +49,12 @@ impl Store {
             .await?;
         let reserved = match found {
             None => {
-                sqlx::query("INSERT INTO idempotency_keys (token_id, key, request_sha256, created_at) VALUES ($1, $2, $3, $4)")
+                sqlx::query("INSERT INTO idempotency_keys (token_id, key, request_sha256, created_at, daemon) VALUES ($1, $2, $3, $4, $5)")
                     .bind(token_id)
                     .bind(key)
                     .bind(request_sha256)
                     .bind(now)
+                    .bind(self.daemon())
                     .execute(&mut *tx)
                     .await?;
                 Reserved::New
@@ -91,7 +93,8 @@ impl Store {
 
     /// Gives back the keys of requests that a stopped process was working on.
     pub async fn idempotency_release_all(&self) -> Result<()> {
-        self.change(sqlx::query("DELETE FROM idempotency_keys WHERE status IS NULL")).await?;
+        let left = format!("DELETE FROM idempotency_keys WHERE status IS NULL AND {}", self.abandoned("daemon"));
+        self.change(sqlx::query(statement(left))).await?;
         Ok(())
     }
 }

@@ -19,6 +19,8 @@ mod idempotency;
 mod inputs;
 mod integrations;
 mod keys;
+mod leases;
+mod messages;
 mod page;
 mod plugins;
 mod previews;
@@ -54,6 +56,7 @@ pub use idempotency::{Reserved, StoredResponse};
 pub use inputs::{AccountOwner, Recorded, RunInputs, SourceInputs};
 pub use integrations::{Integration, IntegrationFields, IntegrationKind, IntegrationStatus};
 pub use keys::{SigningPolicy, TrustedKey};
+pub use leases::Term;
 pub use page::{MAX_PAGE, Page, PageRequest};
 pub use plugins::{NewVersion, Origin, Plugin, PluginVersion};
 pub use previews::{Preview, PreviewState};
@@ -98,6 +101,9 @@ pub enum StoreError {
     /// Somebody changed it since the caller read it.
     #[error("the {noun} {id} has changed since you read it: it is at version {current}")]
     Changed { noun: &'static str, id: String, current: i64 },
+    /// Another daemon does the work now.
+    #[error("another daemon has taken the work over: nothing was changed")]
+    TakenOver,
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
     #[error("the database cannot be brought to this version of the program")]
@@ -124,6 +130,10 @@ pub struct Store {
     clock: Clock,
     /// Whom the log of changes names.
     actor: Arc<str>,
+    /// Which of several daemons this is; none where there can be only one.
+    daemon: Option<Arc<str>>,
+    /// Changes are made during this term of the work only.
+    term: Option<Term>,
 }
 
 impl Store {
@@ -139,7 +149,9 @@ impl Store {
 
     async fn connect(address: Address, clock: Clock) -> Result<Self> {
         let (write, read) = address.connect().await?;
-        Ok(Self { read, write, kind: address.kind(), clock, actor: OURSELVES.into() })
+        let kind = address.kind();
+        let daemon = (kind == Kind::Postgres).then(|| clock.id(leases::DAEMON).into());
+        Ok(Self { read, write, kind, clock, actor: OURSELVES.into(), daemon, term: None })
     }
 
     /// Waits for running statements and closes the files.
@@ -170,7 +182,9 @@ impl Store {
 
     /// A transaction that will write, with the lock that makes it the only one.
     async fn begin(&self) -> Result<Tx> {
-        self.write.begin().await
+        let mut tx = self.write.begin().await?;
+        self.check_term(&mut tx).await?;
+        Ok(tx)
     }
 
     /// A change of one statement, in a transaction of its own. Gives the number of rows.

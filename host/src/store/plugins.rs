@@ -109,7 +109,7 @@ impl Store {
             self.activate(&mut tx, &new.manifest.name, new.digest).await?;
         }
         if let Some(deployment) = deployment {
-            deployments::save(&mut tx, deployment).await?;
+            deployments::save(&mut tx, deployment, self.daemon()).await?;
         }
         tx.commit().await?;
         Ok(())

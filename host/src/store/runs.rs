@@ -324,6 +324,13 @@ impl Store {
         Ok(again)
     }
 
+    /// Gives up what a lost daemon was rating. Its months get new runs: it may be writing a file of the old ones still.
+    pub async fn runs_give_up(&self) -> Result<()> {
+        let given_up = sqlx::query("UPDATE runs SET state = 'superseded', finished_at = $1 WHERE state = 'running'");
+        self.change(given_up.bind(self.clock.now())).await?;
+        Ok(())
+    }
+
     /// Puts a running run back into the queue; one that ended or was overtaken meanwhile stays as it is.
     pub async fn run_requeue(&self, id: &str) -> Result<Option<Run>> {
         let again = sqlx::query_as(
@@ -360,6 +367,11 @@ impl Store {
     pub async fn run_latest(&self, tenant_id: &str, period: Period, currency: &str) -> Result<Option<Run>> {
         let latest = sqlx::query_as("SELECT * FROM runs WHERE tenant_id = $1 AND period = $2 AND currency = $3 ORDER BY id DESC LIMIT 1");
         Ok(latest.bind(tenant_id).bind(period).bind(currency).fetch_optional(&self.read).await?)
+    }
+
+    /// When the newest run was made.
+    pub async fn run_newest(&self) -> Result<Option<Moment>> {
+        Ok(sqlx::query_scalar("SELECT created_at FROM runs ORDER BY id DESC LIMIT 1").fetch_optional(&self.read).await?)
     }
 
     /// Runs that have not ended, oldest first.

@@ -21,3 +21,6 @@ mod organisation;
 mod rating;
 #[path = "../sources.rs"]
 mod sources;
+
+#[path = "../leases.rs"]
+mod leases;

@@ -20,3 +20,6 @@ mod rating;
 mod sources;
 
 mod files;
+
+#[path = "../leases.rs"]
+mod leases;

@@ -1,0 +1,112 @@
+//! Daemons on PostgreSQL: one that restarts, and two that share the work.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::postgres::fresh_database;
+use crate::run::rerate;
+use crate::server::Server;
+
+const ROWS: &str = "150000";
+const CHAIN: &str = "[[rule]]\ntitle = \"Plus ten\"\nplugin = \"markup\"\nconfig = { percent = \"10\" }\n";
+
+fn items(page: &Value) -> &Vec<Value> {
+    page["items"].as_array().unwrap()
+}
+
+/// Waits without a pause, so that what lasts for a tenth of a second is seen.
+fn catch(server: &Server, path: &str, seen: impl Fn(&Value) -> bool) {
+    let since = Instant::now();
+    while !seen(&server.get(path)) {
+        assert!(since.elapsed() < Duration::from_secs(60), "GET {path} never showed it");
+    }
+}
+
+/// A bill, and what one daemon makes of it: without a rule and with one.
+fn bill(dir: &Path) -> (String, Value) {
+    let (bills, chain) = (dir.join("bills"), dir.join("chain.toml"));
+    std::fs::write(&chain, CHAIN).unwrap();
+    let (bills, chain) = (bills.to_str().unwrap(), chain.to_str().unwrap());
+    let generated = rerate(&["bill", "generate", "--rows", ROWS, "--format", "cur2", "--out", bills]);
+    assert_eq!(generated.code, 0, "{}", generated.stderr);
+    let rated = rerate(&["rate", bills, "--chain", chain, "--out", dir.join("rated").to_str().unwrap(), "--json"]).json();
+    (bills.to_owned(), rated["tenants"][0].clone())
+}
+
+/// One tenant that holds every account of the bill.
+fn on_board(server: &Server, bills: &str) {
+    server.post("/v1/integrations", &json!({ "name": "AWS", "kind": "folder", "location": bills }));
+    server.wait("/v1/integrations", |page| items(page)[0]["status"] == "stable" && !items(page)[0]["last_refresh_at"].is_null());
+    let tenant = server.post("/v1/tenants", &json!({ "name": "all" }));
+    let accounts = server.get("/v1/subaccounts?limit=1000");
+    let accounts: Vec<&Value> = items(&accounts).iter().map(|account| &account["id"]).collect();
+    server.post("/v1/subaccounts/assign", &json!({ "subaccounts": accounts, "tenant_id": tenant["id"] }));
+}
+
+fn plus_ten(server: &Server) {
+    let rule = server.post("/v1/rules", &json!({ "title": "Plus ten", "plugin": "markup", "config": { "percent": "10" } }));
+    server.post("/v1/assignments", &json!({ "rule_id": rule["id"] }));
+}
+
+#[test]
+fn a_daemon_on_postgresql_imports_rates_and_restarts() {
+    let Some(database) = fresh_database() else {
+        return eprintln!("skipped: PostgreSQL\'s server is not installed");
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let (bills, expected) = bill(dir.path());
+    let server = Server::start_with(&data, &[("RERATE_DATABASE", &database)]);
+    on_board(&server, &bills);
+    server.charged(&[("all", expected["billed"].as_str().unwrap())]);
+    plus_ten(&server);
+    let report = server.charged(&[("all", expected["charged"].as_str().unwrap())]);
+    assert_eq!(report["tenants"][0]["by_rule"], expected["by_rule"]);
+    let runs = server.get("/v1/runs");
+    server.kill();
+    let server = Server::start_with(&data, &[("RERATE_DATABASE", &database)]);
+    assert_eq!(server.get("/v1/runs"), runs);
+    // It can be the next to work only when the lease of the killed one has ended.
+    server.post("/v1/subaccounts/assign", &json!({ "subaccounts": all_accounts(&server), "tenant_id": null }));
+    server.wait("/v1/runs?published=true", |page| items(page).is_empty());
+    assert!(!data.join("rerate.db").exists(), "nothing is kept in a file");
+}
+
+fn all_accounts(server: &Server) -> Vec<Value> {
+    items(&server.get("/v1/subaccounts?limit=1000")).iter().map(|account| account["id"].clone()).collect()
+}
+
+#[test]
+fn the_work_of_a_daemon_that_is_killed_while_it_rates_is_taken_over_and_done_once() {
+    let Some(database) = fresh_database() else {
+        return eprintln!("skipped: PostgreSQL\'s server is not installed");
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let (bills, expected) = bill(dir.path());
+    let environment = [("RERATE_DATABASE", database.as_str())];
+    let first = Server::start_with(&data, &environment);
+    let second = Server::start_with(&data, &environment);
+    // Everything is asked for at the one that stands by.
+    on_board(&second, &bills);
+    second.charged(&[("all", expected["billed"].as_str().unwrap())]);
+    assert_eq!(items(&second.get("/v1/snapshots")).len(), 1, "imported once");
+    let told = second.listen("run");
+    plus_ten(&second);
+    catch(&second, "/v1/runs?state=running", |page| !items(page).is_empty());
+    first.kill();
+    let killed = Instant::now();
+    let report = second.charged(&[("all", expected["charged"].as_str().unwrap())]);
+    eprintln!("taken over and rated {:?} after the kill", killed.elapsed());
+    assert_eq!(report["tenants"][0]["by_rule"], expected["by_rule"]);
+    let done = second.get("/v1/runs?state=done");
+    assert_eq!(items(&done).len(), 2, "one run without the rule, one with it: {done:#}");
+    assert_eq!(items(&second.get("/v1/runs?published=true")).len(), 1);
+    let run = items(&done).iter().find(|run| run["charged"] == expected["charged"]).unwrap()["id"].as_str().unwrap();
+    let verified = second.cli(&["run", "verify", run]);
+    assert_eq!(verified.code, 0, "{}", verified.stderr);
+    let told = told.until(|event| event["state"] == "done" && event["id"] == run);
+    assert!(told.iter().any(|event| event["state"] == "running" && event["id"] != run), "of the lost daemon's run: {told:?}");
+}
