@@ -2,36 +2,34 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails here
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::Path;
 
 use rerate::plugins::cases;
-use rerate::sandbox::{Plugin, Sandbox, SandboxOptions};
+use rerate::sandbox::{Sandbox, SandboxOptions};
 use rerate_rule::testing::golden::{Golden, read_cases};
-use rerate_tests::components::{BUILTINS, root};
-
-fn folder(rule: &str) -> PathBuf {
-    root().join("plugins").join(rule).join("cases")
-}
-
-fn plugin(rule: &str) -> Arc<Plugin> {
-    let component = std::fs::read(BUILTINS.component(rule)).unwrap();
-    Sandbox::new(SandboxOptions::default()).unwrap().load(&component).unwrap()
-}
+use rerate_tests::components::{BUILTINS, FIXTURES, Set, root};
 
 /// Every case of a rule, in the sandbox in many arrangements and natively.
 #[track_caller]
 fn is_the_same<R: rerate_rule::Rule>(rule: &str, native: &Golden<R>, at_least: usize) {
-    let (hosted, natives) = (cases::read_folder(&folder(rule)).unwrap(), read_cases(&folder(rule)));
+    is_the_same_below(&root().join("plugins").join(rule), &BUILTINS, rule, native, at_least);
+}
+
+#[track_caller]
+fn is_the_same_below<R: rerate_rule::Rule>(project: &Path, set: &Set, rule: &str, native: &Golden<R>, at_least: usize) {
+    let folder = project.join("cases");
+    let (hosted, natives) = (cases::read_folder(&folder).unwrap(), read_cases(&folder));
     assert!(hosted.len() >= at_least, "the cases of {rule} are missing");
     assert_eq!(hosted.len(), natives.len());
-    let plugin = plugin(rule);
+    let component = std::fs::read(set.component(rule)).unwrap();
+    let plugin = Sandbox::new(SandboxOptions::default()).unwrap().load(&component).unwrap();
     for (case, own) in hosted.iter().zip(&natives) {
         let report = cases::check(&plugin, case);
         let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
         assert!(problems.is_empty(), "{rule}, {}: {}\n{}", case.name(), problems.join("\n"), report.text.unwrap_or_default());
         assert_eq!(report.text.unwrap(), native.outcome(own), "{rule}, {}: natively it is different", case.name());
     }
+    assert!(cases::self_test(&plugin, &component).passes(), "{rule}: the cases travel in the component");
 }
 
 #[test]
@@ -57,4 +55,15 @@ fn exclusion_answers_its_cases() {
 #[test]
 fn charge_answers_its_cases() {
     is_the_same("charge", &Golden::<rerate_rule_charge::AddedCharge>::new().charge(), 3);
+}
+
+#[test]
+fn formula_answers_its_cases() {
+    is_the_same("formula", &Golden::<rerate_rule_formula::Formula>::new().adjust(), 1);
+}
+
+#[test]
+fn the_example_of_an_authors_own_rule_answers_its_cases() {
+    let native = Golden::<rounding_markup::RoundingMarkup>::new().adjust();
+    is_the_same_below(&root().join("examples/rounding-markup"), &FIXTURES, "rounding-markup", &native, 4);
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rerate::plugins::cases::{Case, CaseFiles, bundle, check};
-use rerate::sandbox::sections::{CASES, append};
+use rerate::sandbox::sections::{CASES, append, section};
 use rerate::sandbox::{Sandbox, SandboxOptions};
 use serde_json::{Value, json};
 
@@ -16,9 +16,11 @@ const NAME: &str = "rounding-markup";
 /// A section of ours, whose content makes versions of the same code differ.
 const NOTE: &str = "deploy-test-note";
 
-/// The example rule with a note of its own: the same code, another version.
+/// The example rule without its own cases and with a note: the same code, another version.
 fn version(number: u8) -> Vec<u8> {
     let mut component = std::fs::read(root().join("tests/fixtures/dist/rounding-markup.wasm")).unwrap();
+    let cases = section(&component, CASES).map(|cases| cases.at..cases.end).unwrap();
+    component.drain(cases);
     append(&mut component, NOTE, &[number]);
     component
 }
@@ -127,7 +129,7 @@ fn a_component_whose_own_case_fails_is_not_activated_and_the_case_is_named() {
     }
     let deployments = server.get(&format!("/v1/deployments?plugin={NAME}&state=refused"));
     assert_eq!(step(&deployments["items"][0], "tested")["outcome"], "refused");
-    assert!(server.get("/v1/plugins/refusals")[0]["reason"].as_str().unwrap().contains("seven"));
+    assert!(step(&deployments["items"][0], "tested")["reason"].as_str().unwrap().contains("seven"));
     assert!(!server.get("/v1/plugins").to_string().contains(NAME), "nothing of it is kept");
 
     let expected = refused.stdout.contains("expected 108, got 107");
@@ -200,8 +202,8 @@ fn unsigned_wrongly_signed_and_tampered_components_are_told_apart_by_upload_and_
 
     for (name, bytes, word, _) in &cases {
         std::fs::write(data.join("plugins").join(format!("{name}.wasm")), bytes).unwrap();
-        let refusals = server.wait("/v1/plugins/refusals", |all| all[0]["origin"] == format!("{name}.wasm"));
-        assert!(refusals[0]["reason"].as_str().unwrap().contains(word), "{}", refusals[0]);
+        let refusals = server.wait("/v1/deployments?state=refused", |all| all["items"][0]["from"] == format!("{name}.wasm"));
+        assert!(step(&refusals["items"][0], "validated")["reason"].as_str().unwrap().contains(word), "{refusals:#}");
     }
     std::fs::write(data.join("plugins/good.wasm"), signed(8, &ours)).unwrap();
     let active = server.wait(&format!("/v1/deployments?plugin={NAME}&state=active"), |all| all["items"][0]["from"] == "good.wasm");

@@ -110,11 +110,11 @@ fn what_is_no_component_is_refused_by_inspect_with_what_to_do() {
 }
 
 /// Whether a toolchain is there; a test that needs it says so and passes where it is not.
-fn has(program: &str, arguments: &[&str]) -> bool {
+pub(crate) fn has(program: &str, arguments: &[&str]) -> bool {
     Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
 }
 
-fn has_componentize_js() -> bool {
+pub(crate) fn has_componentize_js() -> bool {
     let library = Path::new("node_modules/@bytecodealliance/componentize-js/package.json");
     let listed = std::env::var_os("NODE_PATH").unwrap_or_default();
     let listed = std::env::split_paths(&listed).any(|folder| folder.parent().is_some_and(|folder| folder.join(library).is_file()));
@@ -224,18 +224,83 @@ fn a_missing_toolchain_is_told_with_what_to_install() {
 }
 
 #[test]
-fn a_version_that_a_daemon_has_is_inspected_by_the_beginning_of_its_digest() {
+fn a_version_that_a_daemon_has_looks_like_its_file_and_its_signature_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path());
+    let server = Server::start(&folder.path().join("data"));
+    let file = root().join("plugins/dist/markup.wasm").display().to_string();
     let active = server.get("/v1/plugins/markup")["active_digest"].as_str().unwrap().to_owned();
     let told = server.cli(&["plugin", "inspect", &active[..8]]);
     assert_eq!(told.code, 0, "{}", told.stderr);
-    assert!(
-        told.stdout.starts_with("markup ") && told.stdout.contains(&active) && told.stdout.contains("configuration"),
-        "{}",
-        told.stdout
-    );
+    let of_file = server.cli(&["plugin", "inspect", &file]).stdout;
+    let without_place = |text: &str| text.lines().filter(|line| !line.starts_with("  file ")).collect::<Vec<_>>().join("\n");
+    assert_eq!(without_place(&told.stdout), without_place(&of_file));
+    assert!(told.stdout.contains("unsigned") && told.stdout.contains("configuration"), "{}", told.stdout);
+
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let id = |key: &str| {
+        let made = rerate(&["key", "new", "--out", &path(key)]).stdout;
+        let value = |what: &str| made.lines().find_map(|line| line.strip_prefix(what)).unwrap().trim().to_owned();
+        (value("key id"), value("public key"))
+    };
+    let ((ours, public), (theirs, _)) = (id("ours"), id("theirs"));
+    assert_eq!(server.cli(&["key", "trust", &public, "--name", "Release team"]).code, 0);
+    let component = root().join("tests/fixtures/dist/logs.wasm").display().to_string();
+    for key in ["ours", "theirs"] {
+        assert_eq!(rerate(&["plugin", "sign", &component, "--key", &path(key), "--out", &path(&format!("{key}.wasm"))]).code, 0);
+    }
+    let mut tampered = std::fs::read(path("ours.wasm")).unwrap();
+    rerate::sandbox::sections::append(&mut tampered, "added", b"later");
+    std::fs::write(path("tampered.wasm"), tampered).unwrap();
+    let signature = |file: &str| server.cli(&["plugin", "inspect", file, "--json"]).json()["signature"].clone();
+    let check = |file: &str, state: &str, key: &str| {
+        let found = signature(file);
+        assert_eq!((found["state"].as_str(), found["key"].as_str()), (Some(state), Some(key)), "{found}");
+        found["told"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(check(&path("ours.wasm"), "valid", &ours), format!("signed by Release team (key {ours})"));
+    check(&path("theirs.wasm"), "unknown key", &theirs);
+    check(&path("tampered.wasm"), "tampered", &ours);
+    let alone = rerate(&["plugin", "inspect", &path("ours.wasm"), "--json"]).json()["signature"].clone();
+    assert_eq!((alone["state"].as_str(), alone["key"].as_str()), (Some("unchecked"), Some(ours.as_str())));
+
+    // A deployed version is the same, and a key that is revoked later is told of both.
+    assert_eq!(server.cli(&["plugin", "push", &path("ours.wasm")]).code, 0);
+    let digest = rerate(&["plugin", "inspect", &path("ours.wasm"), "--json"]).json()["digest"].as_str().unwrap().to_owned();
+    let deployed = || server.cli(&["plugin", "inspect", &digest, "--json"]).json();
+    assert_eq!(deployed(), server.cli(&["plugin", "inspect", &path("ours.wasm"), "--json"]).json());
+    assert_eq!(server.cli(&["key", "revoke", &ours]).code, 0);
+    assert_eq!(deployed()["signature"]["state"], "revoked");
+    check(&path("ours.wasm"), "revoked", &ours);
+
     let unknown = server.cli(&["plugin", "inspect", "0123456789"]);
     assert_eq!(unknown.code, 2);
     assert!(unknown.stderr.contains("no file and no version"), "{}", unknown.stderr);
+}
+
+#[test]
+fn a_projects_folder_is_built_and_pushed_in_one_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().display().to_string();
+    assert_eq!(rerate(&["plugin", "new", "pushed", "--lang", "rust", "--dir", &dir]).code, 0);
+    let project = folder.path().join("pushed");
+    let server = Server::start(&folder.path().join("data"));
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kit").display().to_string();
+    let environment = [("CARGO_TARGET_DIR", target.as_str()), ("CARGO_NET_OFFLINE", "true")];
+    let push = |more: &[&str]| {
+        let path = project.display().to_string();
+        server.cli_with(&[&["plugin", "push", path.as_str()], more].concat(), &environment)
+    };
+    let tried = push(&["--dry-run"]);
+    assert_eq!(tried.code, 0, "{}", tried.stderr);
+    assert!(tried.stderr.contains("building ") && tried.stdout.contains("2 cases passed"), "{}{}", tried.stderr, tried.stdout);
+    let pushed = push(&["--activate", "--json"]).json();
+    assert_eq!((&pushed["state"], &pushed["name"]), (&"active".into(), &"pushed".into()), "{pushed:#}");
+    assert_eq!(pushed["digest"], build(&project)["digest"], "it is what `plugin build` makes");
+    assert_eq!(server.get("/v1/plugins/pushed")["active_digest"], pushed["digest"]);
+
+    std::fs::write(project.join("src/lib.rs"), "nonsense").unwrap();
+    let failed = push(&["--activate"]);
+    assert!(failed.code == 1 && failed.stderr.contains("src/lib.rs:1"), "{}", failed.stderr);
+    let nothing = server.cli(&["plugin", "push", &dir]);
+    assert!(nothing.code == 2 && nothing.stderr.contains("Cargo.toml (Rust)"), "{}", nothing.stderr);
 }

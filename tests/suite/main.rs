@@ -14,6 +14,8 @@ mod generate;
 mod input;
 mod kit;
 mod layers;
+mod logs;
+mod native;
 mod plugin_test;
 #[path = "../../host/src/store/tests/server.rs"]
 mod postgres;

@@ -46,7 +46,12 @@ impl Server {
 
     /// A command of the command line against this daemon.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Ran {
-        rerate_with(arguments, &[("RERATE_SERVER", &self.address), ("RERATE_TOKEN", &self.token)])
+        self.cli_with(arguments, &[])
+    }
+
+    pub(crate) fn cli_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+        let own = [("RERATE_SERVER", self.address.as_str()), ("RERATE_TOKEN", self.token.as_str())];
+        rerate_with(arguments, &[&own, environment].concat())
     }
 
     /// As a power cut: no chance to tidy up.

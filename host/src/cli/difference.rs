@@ -83,13 +83,14 @@ pub(super) fn print_preview(result: &PreviewResult, lines: usize) {
     let unsaid = [
         (result.untouched, "months do not have it in their chain"),
         (result.same, "months come out the same"),
-        (result.skipped.len() as u64, "months cannot be previewed"),
+        (result.skipped.len() as u64, "months or tenants cannot be previewed"),
     ];
     for (count, what) in unsaid.into_iter().filter(|(count, _)| *count > 0) {
         output::complain(&format!("{} {what}", output::count(count)));
     }
     for skipped in result.skipped.iter().take(5) {
-        output::complain(&format!("  {} {}: {}", skipped.tenant_id, skipped.period, skipped.reason));
+        let period = skipped.period.map_or_else(String::new, |period| format!(" {period}"));
+        output::complain(&format!("  {}{period}: {}", skipped.tenant, skipped.reason));
     }
 }
 

@@ -271,6 +271,7 @@ fn print_difference(verdict: &Verdict) {
         What::Rule => "what a rule did".to_owned(),
         What::Line => "an added line".to_owned(),
         What::Finding => "a finding".to_owned(),
+        What::Log => "a line that a rule wrote".to_owned(),
         What::Bytes => "the file's bytes".to_owned(),
     };
     output::print(&format!("different: first in {place}"));

@@ -100,6 +100,27 @@ pub const RATED: &[(&str, Kind)] = &[
     (APPLIED_RULES, Kind::Text),
 ];
 
+/// What people are shown of a rated charge when they do not say which columns they want. The first ten tell nothing of what was billed or
+/// how it was treated.
+pub const SHOWN: [&str; 13] = [
+    "SubAccountId",
+    "ChargePeriodStart",
+    "ChargeCategory",
+    "ServiceName",
+    "x_UsageType",
+    "RegionId",
+    "ResourceId",
+    "ChargeDescription",
+    "PricingQuantity",
+    "PricingUnit",
+    "BilledCost",
+    CUSTOMER_COST,
+    TREATMENT,
+];
+
+/// How many of [`SHOWN`] a tenant may see.
+pub const SHOWN_TO_TENANTS: usize = 10;
+
 /// Text columns that a rule may relabel: how the tenant's bill describes the line. Identity, accounts, period, currency and
 /// everything named `x_Source...` belong to the source and stay.
 pub const RELABELLABLE: &[&str] = &[

@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
 use super::extract::Query;
-use crate::domain::charge::kind_of;
+use crate::domain::charge::{APPLIED_RULES, COMMITMENT_OWNER, LINE_TYPE, SHOWN, kind_of};
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
 use crate::domain::rated::RatedLine;
@@ -33,25 +33,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(line_list)).routes(routes!(line_export))
 }
 
-/// What is listed when the caller names no columns.
-const COLUMNS: &[&str] = &[
-    "SubAccountId",
-    "ChargePeriodStart",
-    "ChargeCategory",
-    "ServiceName",
-    "x_UsageType",
-    "RegionId",
-    "ResourceId",
-    "ChargeDescription",
-    "PricingQuantity",
-    "PricingUnit",
-    "BilledCost",
-    "x_CustomerCost",
-    "x_Treatment",
-    "x_LineType",
-    "x_CommitmentOwner",
-    "x_AppliedRules",
-];
+/// What is listed beside [`SHOWN`] when the caller names no columns.
+const MORE_COLUMNS: [&str; 3] = [LINE_TYPE, COMMITMENT_OWNER, APPLIED_RULES];
 
 /// Columns of one list. Every stored column at once is about half of it.
 const MAX_COLUMNS: usize = 200;
@@ -160,7 +143,7 @@ impl LineQuery {
     fn parse(pairs: Vec<(String, String)>) -> ApiResult<Self> {
         let bad = |name: &str, error: &dyn std::fmt::Display| ApiError::invalid(format!("the query: {name}: {error}"));
         let (mut period, mut currency, mut cursor, mut limit) = (None, None, None, DEFAULT_LIMIT);
-        let mut columns: Vec<String> = COLUMNS.iter().map(|name| (*name).to_owned()).collect();
+        let mut columns: Vec<String> = SHOWN.iter().chain(&MORE_COLUMNS).map(|name| (*name).to_owned()).collect();
         let mut filters = Vec::new();
         for (name, value) in pairs {
             match name.as_str() {

@@ -15,13 +15,13 @@ use utoipa_axum::routes;
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
 use super::extract::{Body, By, PageQuery, Path, Query};
-use crate::plugins::{DeployError, MAX_COMPONENT_BYTES, Refused, Submission, VersionCheck};
+use crate::plugins::{DeployError, MAX_COMPONENT_BYTES, Submission, VersionCheck};
 use crate::store::{Deployment, Origin, Page, Plugin, PluginVersion};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(plugin_list, plugin_deploy))
-        .routes(routes!(plugin_refusals))
+        .routes(routes!(plugin_component))
         .routes(routes!(plugin_get))
         .routes(routes!(plugin_versions))
         .routes(routes!(plugin_schema))
@@ -141,10 +141,13 @@ async fn plugin_deploy(
     Ok((status, Json(DeployedView { version: deployed.version, deployment })).into_response())
 }
 
-/// Lists the latest hundred components that were refused, uploaded or dropped into the folder, newest first.
-#[utoipa::path(get, path = "/v1/plugins/refusals", tag = "plugins", responses((status = 200, body = Vec<Refused>), Problems))]
-async fn plugin_refusals(State(state): State<AppState>) -> ApiResult<Json<Vec<Refused>>> {
-    Ok(Json(state.plugins.refusals().await?))
+/// Hands out the component of a version, byte for byte as it came in; the `ETag` is its digest.
+#[utoipa::path(get, path = "/v1/plugins/versions/{digest}/component", tag = "plugins", params(("digest" = String, Path)),
+    responses((status = 200, body = Vec<u8>, content_type = "application/wasm", headers(("ETag" = String))), Problems))]
+async fn plugin_component(State(state): State<AppState>, Path(digest): Path<String>) -> ApiResult<Response> {
+    let component = state.plugins.component(&digest).await?;
+    let headers = [(header::CONTENT_TYPE, "application/wasm".to_owned()), (header::ETAG, format!("\"{digest}\""))];
+    Ok((headers, component).into_response())
 }
 
 /// Shows a plugin and its active version.

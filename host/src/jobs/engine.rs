@@ -18,6 +18,7 @@ use crate::domain::progress::Progress;
 use crate::domain::rule::{BillPeriod, Capability};
 use crate::events::Event;
 use crate::plugins::Plugins;
+use crate::sandbox::{ConfigureError, Limits};
 use crate::store::{ChainEntry, ChainLink, FoundRun, NewRun, Run, RunState, StoreError, TenantQuota};
 
 /// After an error of the store: long enough not to fill the log, short enough to go on by itself.
@@ -25,6 +26,11 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// How often progress is told: it looks fluent and costs nothing.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
+/// What a rule may take to say what it needs, outside any run: everybody waits for it, once for each month. JavaScript, the slowest, takes
+/// 2,000,000 instructions to be started and to read a configuration of a few fields; this is fifty times that.
+const ASKED_FUEL: u64 = 100_000_000;
+const ASKED_WITHIN: Duration = Duration::from_millis(500);
 
 /// Answers about rules' history that are remembered. One is a few hundred bytes.
 const MAX_KNOWN: usize = 50_000;
@@ -319,7 +325,8 @@ async fn tell_progress(inner: Arc<Inner>, number: u64) {
 pub(super) struct KnownHistory(Mutex<HashMap<(String, String, BillPeriod), bool>>);
 
 impl KnownHistory {
-    /// Blocking: may load the component. A rule that cannot be asked wants nothing; its run will fail and say why.
+    /// Blocking: may load the component. A rule that refuses wants nothing; its run will fail and say why. One that takes too long to say is
+    /// taken to want it, which at worst rates its months one after the other.
     pub(super) fn asks(&self, plugins: &Plugins, link: &ChainLink, bill: &BillPeriod) -> bool {
         let key = (link.digest.clone(), link.config.to_string(), bill.clone());
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -328,7 +335,14 @@ impl KnownHistory {
         }
         let Ok(plugin) = plugins.load_stored(&link.digest) else { return false };
         let charges = plugin.capabilities().contains(&Capability::Charge);
-        let asks = charges && plugin.configure(&key.1, bill).is_ok_and(|plan| plan.history);
+        let own = plugin.limits();
+        let brief = Limits { fuel_base: ASKED_FUEL.min(own.fuel_base), deadline: ASKED_WITHIN.min(own.deadline), ..own.clone() };
+        let asks = charges
+            && match plugin.with(brief, None).configure(&key.1, bill) {
+                Ok(plan) => plan.history,
+                Err(ConfigureError::Refused(_)) => false,
+                Err(ConfigureError::Failed(_)) => true,
+            };
         if known.len() >= MAX_KNOWN {
             known.clear();
         }

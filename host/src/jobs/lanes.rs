@@ -155,23 +155,24 @@ impl Lanes {
         for under_way in self.all().flat_map(|rating| rating.runs.values()) {
             *running.entry(under_way.tenant.clone()).or_default() += 1;
         }
-        let mut within_quota = |tenant: &str| {
+        let has_room = |running: &BTreeMap<String, usize>, tenant: &str| {
             let most = quotas.get(tenant).map_or(crate::store::DEFAULT_CONCURRENT_RUNS, |quota| quota.concurrent_runs);
-            let running = running.entry(tenant.to_owned()).or_default();
-            let free = i64::try_from(*running).is_ok_and(|running| running < most);
-            *running += usize::from(free);
-            free
+            i64::try_from(running.get(tenant).copied().unwrap_or_default()).is_ok_and(|running| running < most)
         };
         if !self.ratings.values().any(|rating| rating.lane == Lane::Shared) {
             let shared = |key: &Key| !self.aside.contains(&key.tenant);
-            if let Some(period) = queued.iter().map(|(key, _)| key).filter(|key| shared(key)).map(|key| key.period).min() {
-                let (chosen, rest) = std::mem::take(queued)
-                    .into_iter()
-                    .partition::<Vec<_>, _>(|(key, _)| key.period == period && shared(key) && within_quota(&key.tenant));
-                *queued = rest;
-                if !chosen.is_empty() {
-                    return Some((Lane::Shared, chosen));
+            let may = queued.iter().map(|(key, _)| key).filter(|key| shared(key) && has_room(&running, &key.tenant));
+            if let Some(period) = may.map(|key| key.period).min() {
+                let mut chosen = Vec::new();
+                for (key, run) in std::mem::take(queued) {
+                    if key.period == period && shared(&key) && has_room(&running, &key.tenant) {
+                        *running.entry(key.tenant.clone()).or_default() += 1;
+                        chosen.push((key, run));
+                    } else {
+                        queued.push((key, run));
+                    }
                 }
+                return Some((Lane::Shared, chosen));
             }
         }
         let busy = self.busy();
@@ -182,7 +183,7 @@ impl Lanes {
         let waiting =
             queued.iter().enumerate().filter(|(_, (key, _))| self.aside.contains(&key.tenant) && !busy.contains(key.tenant.as_str()));
         let place = waiting
-            .filter(|(_, (key, _))| within_quota(&key.tenant))
+            .filter(|(_, (key, _))| has_room(&running, &key.tenant))
             .min_by(|(_, (_, a)), (_, (_, b))| a.id.cmp(&b.id))
             .map(|(place, _)| place)?;
         Some((Lane::Aside, vec![queued.remove(place)]))
@@ -241,32 +242,39 @@ impl Metered {
     }
 
     pub(super) fn verdict(&self, failure: &RunFailure) -> Verdict {
-        let used = self.meter.usage();
-        let advice = |quota: &str, used: String| {
-            let tenant = &self.quota.tenant_id;
-            let advice = format!("make the rule cheaper, or raise {quota} with PUT /v1/tenants/{tenant}/quota and retry the run");
-            Verdict::Failed(format!("{failure}; the run had used {used}: {advice}"))
-        };
         // What the meter says when it refuses is the one sign of it: clocks and ticks differ by a few milliseconds.
-        let reason = failure.to_string();
-        let says = |refusal: RuleFailure| reason.contains(&refusal.to_string());
-        if says(RuleFailure::QuotaFuel { limit: fuel_of(&self.quota) }) {
-            return advice("fuel", format!("{} of {} instructions", used.fuel, self.quota.fuel));
+        if let Some(allowance) = self.allowance.filter(|allowance| *allowance < time_of(&self.quota))
+            && says(failure, &RuleFailure::QuotaTime { limit: allowance })
+        {
+            return Verdict::SetAside;
         }
-        match self.allowance {
-            Some(allowance) if allowance < time_of(&self.quota) && says(RuleFailure::QuotaTime { limit: allowance }) => {
-                return Verdict::SetAside;
-            }
-            _ if says(RuleFailure::QuotaTime { limit: time_of(&self.quota) }) => {
-                return advice("time_ms", format!("{} of {} ms", used.time.as_millis(), self.quota.time_ms));
-            }
-            _ => {}
-        }
-        if reason.contains("MiB of memory") && self.quota.memory_mib < crate::store::DEFAULT_MEMORY_MIB {
-            return advice("memory_mib", format!("up to {} of {} MiB", used.memory_bytes.div_ceil(1 << 20), self.quota.memory_mib));
-        }
-        Verdict::Failed(reason)
+        Verdict::Failed(self.explained(failure).map_or_else(|| failure.to_string(), |advice| format!("{advice} and retry the run")))
     }
+
+    /// What a failure outside of a run says.
+    pub(super) fn told(&self, failure: &RunFailure) -> String {
+        self.explained(failure).unwrap_or_else(|| failure.to_string())
+    }
+
+    /// What was used and what helps, where it ended at the quota.
+    fn explained(&self, failure: &RunFailure) -> Option<String> {
+        let (used, quota) = (self.meter.usage(), &self.quota);
+        let (name, used) = if says(failure, &RuleFailure::QuotaFuel { limit: fuel_of(quota) }) {
+            ("fuel", format!("{} of {} instructions", used.fuel, quota.fuel))
+        } else if says(failure, &RuleFailure::QuotaTime { limit: time_of(quota) }) {
+            ("time_ms", format!("{} of {} ms", used.time.as_millis(), quota.time_ms))
+        } else if failure.to_string().contains("MiB of memory") && quota.memory_mib < crate::store::DEFAULT_MEMORY_MIB {
+            ("memory_mib", format!("up to {} of {} MiB", used.memory_bytes.div_ceil(1 << 20), quota.memory_mib))
+        } else {
+            return None;
+        };
+        let tenant = &quota.tenant_id;
+        Some(format!("{failure}; the run had used {used}: make the rule cheaper, or raise {name} with PUT /v1/tenants/{tenant}/quota"))
+    }
+}
+
+fn says(failure: &RunFailure, refusal: &RuleFailure) -> bool {
+    failure.to_string().contains(&refusal.to_string())
 }
 
 fn fuel_of(quota: &TenantQuota) -> u64 {

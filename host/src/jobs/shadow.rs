@@ -90,11 +90,12 @@ async fn rate(inner: &Arc<Inner>, shadow: &Shadow, run: &Run) -> Result<Option<R
         return Ok(None);
     }
     let published = inner.store.published_runs(Some(&run.tenant_id), None).await?;
+    let quota = inner.store.quota(&run.tenant_id).await?;
     let taken = Duration::from_millis(u64::try_from(run.rating_millis.unwrap_or(0)).unwrap_or(0).saturating_mul(SLOWER_MAX));
     let limit = taken.max(AT_LEAST);
     let work = in_background(inner, &shadow.id, move |inner, progress| {
         let earlier = earlier_of(&recording, &after, &published);
-        let other = Other { recording: &recording, before: recording.run.chain.clone(), after, earlier };
+        let other = Other { recording: &recording, before: recording.run.chain.clone(), after, earlier, quota };
         let compared = rate_other(&inner.replayer, &[other], TOP, ReplayOptions::default().threads(), progress)?;
         Ok(compared.into_iter().next())
     });

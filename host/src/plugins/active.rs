@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::check::told;
-use super::deploy::DeployError;
+use super::deploy::{DeployError, digest_of};
 use super::files::Files;
 use super::registry::Registry;
 use super::signature::{self, Verdict};
@@ -72,6 +72,17 @@ impl Plugins {
         }
         self.registry.insert(&plugin);
         Ok(plugin)
+    }
+
+    /// The bytes of a version, as they came in.
+    pub async fn component(&self, digest: &str) -> Result<Vec<u8>, DeployError> {
+        self.store.plugin_version(digest).await?;
+        let (files, digest) = (self.files.clone(), digest.to_owned());
+        in_background(move || {
+            let bytes = files.read(&digest)?;
+            if digest_of(&bytes) == digest { Ok(bytes) } else { Err(DeployError::Damaged(digest)) }
+        })
+        .await
     }
 
     /// Makes a stored version the active one, on behalf of `by`. Refused when a rule would stop working or the policy wants a signature

@@ -9,8 +9,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use super::active::{Plugins, in_background, refusal_text, signature_text};
 use super::cases::{self, SelfTest};
 use super::check::{RefusedRule, schema_of, told};
@@ -19,8 +17,7 @@ use crate::clock::Moment;
 use crate::events::Event;
 use crate::sandbox::{ConfigureError, Meter, Plugin, Quota, Refusal};
 use crate::store::{
-    Deployment, DeploymentFilter, DeploymentState, NewVersion, Origin, PageRequest, PluginVersion, SigningPolicy, Step, StepOutcome,
-    StepResult, Store, StoreError,
+    Deployment, DeploymentState, NewVersion, Origin, PluginVersion, SigningPolicy, Step, StepOutcome, StepResult, Store, StoreError,
 };
 
 /// A component of a JavaScript or Python rule has 12 to 18 MB; twice that is room enough.
@@ -29,9 +26,6 @@ pub const MAX_COMPONENT_BYTES: usize = 32 << 20;
 /// What the golden cases of one component may take inside the rule together. Thousands of honest cases take a second; a component whose every
 /// case loops must not keep a thread for hours.
 const SELF_TEST_WITHIN: Duration = Duration::from_secs(60);
-
-/// Refusals that are shown to whoever asks for the latest.
-const SHOWN_REFUSALS: u32 = 100;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
@@ -72,18 +66,6 @@ pub struct Submission {
     pub activate: bool,
     /// Goes through every step but the last and keeps nothing.
     pub dry_run: bool,
-}
-
-/// A component that was not deployed.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-pub struct Refused {
-    pub at: Moment,
-    /// The file's name, or `upload`.
-    pub origin: String,
-    /// What the component calls itself, if it got that far.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    pub reason: String,
 }
 
 /// What became of a deployment.
@@ -341,19 +323,6 @@ impl Plugins {
             if test.passes() { Ok(test.to_string()) } else { Err(DeployError::Cases(test)) }
         })
         .await
-    }
-
-    /// The latest refusals, newest first.
-    pub async fn refusals(&self) -> Result<Vec<Refused>, StoreError> {
-        let filter = DeploymentFilter { state: Some(DeploymentState::Refused), ..DeploymentFilter::default() };
-        let found = self.store().deployments(&filter, &PageRequest::new(Some(SHOWN_REFUSALS), None)).await?;
-        let refused = found.items.into_iter().map(|deployment| Refused {
-            at: deployment.created_at,
-            reason: deployment.refusal().to_owned(),
-            origin: deployment.from,
-            name: deployment.name,
-        });
-        Ok(refused.collect())
     }
 
     fn tell_refused(&self, deployment: &Deployment) {

@@ -19,7 +19,7 @@ pub mod watch;
 
 pub use active::Plugins;
 pub use check::{CheckError, RefusedRule, VersionCheck};
-pub use deploy::{DeployError, Deployed, MAX_COMPONENT_BYTES, Outcome, Refused, Submission, digest_of};
+pub use deploy::{DeployError, Deployed, MAX_COMPONENT_BYTES, Outcome, Submission, digest_of};
 pub use folder::{deploy_builtins, watch_folder};
 
 /// Bytes as small hexadecimal digits.

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::signature::SignatureView;
 use crate::domain::rule::{BillPeriod, Capability, Plan};
 use crate::sandbox::{Plugin, interfaces, sections};
+use crate::store::TrustedKey;
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Portrait {
@@ -29,8 +31,7 @@ pub struct Portrait {
     pub cases: usize,
     /// Whether a crash is reported with the rule's own source line.
     pub source_lines: bool,
-    /// Whether it carries a signature; who signed, and whether rightly, is the daemon's to say.
-    pub signed: bool,
+    pub signature: SignatureView,
 }
 
 /// A field of the configuration, from its JSON Schema.
@@ -79,8 +80,15 @@ impl Columns {
     }
 }
 
-/// `configs` are configurations under which the rule is asked for its columns; those that it refuses are left out.
-pub fn portrait(plugin: &Plugin, component: &[u8], cases: usize, configs: &[(String, BillPeriod)]) -> Portrait {
+/// `configs` are configurations under which the rule is asked for its columns; those that it refuses are left out. `keys` are those that
+/// a daemon trusts, if one was asked.
+pub fn portrait(
+    plugin: &Plugin,
+    component: &[u8],
+    cases: usize,
+    configs: &[(String, BillPeriod)],
+    keys: Option<&[TrustedKey]>,
+) -> Portrait {
     let mut columns = Columns::default();
     for (config, bill) in configs {
         if let Ok(plan) = plugin.configure(config, bill) {
@@ -104,7 +112,7 @@ pub fn portrait(plugin: &Plugin, component: &[u8], cases: usize, configs: &[(Str
         columns: (columns.configurations > 0).then_some(columns),
         cases,
         source_lines: sections::section(component, sections::LINES).is_some(),
-        signed: sections::section(component, sections::SIGNATURE).is_some(),
+        signature: SignatureView::of(component, keys),
     }
 }
 

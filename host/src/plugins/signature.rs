@@ -43,16 +43,64 @@ pub enum Verdict {
         name: String,
     },
     Unsigned,
-    /// By a key that is unknown or revoked, or the signature does not verify.
     Wrong {
         key: String,
-        why: &'static str,
+        why: Fault,
     },
     /// The content is not what was signed.
     Tampered {
         key: String,
         why: String,
     },
+}
+
+/// Why a signature does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    #[error("the signature's section cannot be read")]
+    Unreadable,
+    #[error("nobody here trusts the key; `rerate key trust` does")]
+    Unknown,
+    #[error("the signature does not verify")]
+    Forged,
+    #[error("the key was revoked")]
+    Revoked,
+}
+
+/// A verdict for programs, and for a person's eye.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SignatureView {
+    /// `unsigned`, `valid`, `unknown key`, `revoked`, `invalid`, `tampered`; or `unchecked` where nobody could be asked whom to trust.
+    pub state: &'static str,
+    /// Id of the key that it names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The verdict in words.
+    pub told: String,
+}
+
+impl SignatureView {
+    /// `keys` are those that a daemon trusts, if one was asked.
+    pub fn of(component: &[u8], keys: Option<&[TrustedKey]>) -> Self {
+        let verdict = verdict(component, keys.unwrap_or_default());
+        let unchecked = keys.is_none() && matches!(verdict, Verdict::Wrong { why: Fault::Unknown, .. });
+        let (state, key) = match &verdict {
+            Verdict::Unsigned => ("unsigned", None),
+            Verdict::Trusted { key, .. } => ("valid", Some(key)),
+            Verdict::Wrong { key, .. } if unchecked => ("unchecked", Some(key)),
+            Verdict::Wrong { key, why: Fault::Unknown } => ("unknown key", Some(key)),
+            Verdict::Wrong { key, why: Fault::Revoked } => ("revoked", Some(key)),
+            Verdict::Wrong { key, .. } => ("invalid", Some(key)),
+            Verdict::Tampered { key, .. } => ("tampered", Some(key)),
+        };
+        let told = match key {
+            Some(key) if unchecked => {
+                format!("signed by key {key}; whether that is trusted is a daemon's to say: --server and --token-file")
+            }
+            _ => verdict.to_string(),
+        };
+        Self { state, key: key.cloned(), told }
+    }
 }
 
 impl Verdict {
@@ -154,7 +202,7 @@ fn message(digest: &[u8]) -> Vec<u8> {
 pub fn verdict(component: &[u8], keys: &[TrustedKey]) -> Verdict {
     let Some(found) = section(component, SIGNATURE) else { return Verdict::Unsigned };
     let Ok(claim) = serde_json::from_slice::<Claim>(found.data) else {
-        return Verdict::Wrong { key: "unknown".to_owned(), why: "the signature's section cannot be read" };
+        return Verdict::Wrong { key: "unknown".to_owned(), why: Fault::Unreadable };
     };
     if !found.is_last {
         return Verdict::Tampered { key: shown(claim.key), why: "bytes were added behind the signature".to_owned() };
@@ -165,14 +213,14 @@ pub fn verdict(component: &[u8], keys: &[TrustedKey]) -> Verdict {
         return Verdict::Tampered { key: shown(claim.key), why };
     }
     let Some(key) = keys.iter().find(|key| key.id == claim.key) else {
-        return Verdict::Wrong { key: shown(claim.key), why: "nobody here trusts the key; `rerate key trust` does" };
+        return Verdict::Wrong { key: shown(claim.key), why: Fault::Unknown };
     };
     let verified = key.public_key.strip_prefix(PUBLIC).and_then(unhex::<32>).zip(unhex::<64>(&claim.signature));
     let verifies =
         verified.is_some_and(|(public, signature)| UnparsedPublicKey::new(&ED25519, public).verify(&message(&digest), &signature).is_ok());
     match (verifies, key.revoked_at) {
-        (false, _) => Verdict::Wrong { key: claim.key, why: "the signature does not verify" },
-        (true, Some(_)) => Verdict::Wrong { key: claim.key, why: "the key was revoked" },
+        (false, _) => Verdict::Wrong { key: claim.key, why: Fault::Forged },
+        (true, Some(_)) => Verdict::Wrong { key: claim.key, why: Fault::Revoked },
         (true, None) => Verdict::Trusted { key: claim.key, name: key.name.clone() },
     }
 }
@@ -211,9 +259,9 @@ mod tests {
         assert_eq!(verdict(&component(), &keys), Verdict::Unsigned);
 
         let stranger = verdict(&theirs.sign(&component()), &keys);
-        assert!(matches!(&stranger, Verdict::Wrong { key, why } if *key == theirs.id() && why.contains("trusts")), "{stranger}");
+        assert!(matches!(&stranger, Verdict::Wrong { key, why: Fault::Unknown } if *key == theirs.id()), "{stranger}");
         let revoked = verdict(&signed, &[TrustedKey { revoked_at: Some(Moment(1)), ..keys[0].clone() }]);
-        assert!(matches!(&revoked, Verdict::Wrong { key, why } if *key == ours.id() && why.contains("revoked")), "{revoked}");
+        assert!(matches!(&revoked, Verdict::Wrong { key, why: Fault::Revoked } if *key == ours.id()), "{revoked}");
 
         let mut longer = signed.clone();
         sections::append(&mut longer, "note", b"more");
@@ -223,6 +271,26 @@ mod tests {
         altered[200] ^= 1;
         let altered = verdict(&altered, &keys);
         assert!(matches!(&altered, Verdict::Tampered { why, .. } if why.contains("another one was signed")), "{altered}");
+    }
+
+    #[test]
+    fn a_verdict_is_shown_with_the_key_and_without_a_daemon_it_is_left_open() {
+        let (ours, theirs) = (key(), key());
+        let keys = [trusted(&ours)];
+        let signed = ours.sign(&component());
+        let state = |component: &[u8], keys: Option<&[TrustedKey]>| {
+            let view = SignatureView::of(component, keys);
+            (view.state, view.key)
+        };
+        assert_eq!(state(&signed, Some(&keys)), ("valid", Some(ours.id())));
+        assert_eq!(state(&signed, None), ("unchecked", Some(ours.id())));
+        assert_eq!(state(&theirs.sign(&component()), Some(&keys)), ("unknown key", Some(theirs.id())));
+        let revoked = [TrustedKey { revoked_at: Some(Moment(1)), ..keys[0].clone() }];
+        assert_eq!(state(&signed, Some(&revoked)), ("revoked", Some(ours.id())));
+        assert_eq!(state(&component(), None), ("unsigned", None));
+        let mut longer = signed;
+        sections::append(&mut longer, "note", b"more");
+        assert_eq!(state(&longer, None), ("tampered", Some(ours.id())));
     }
 
     #[test]
@@ -239,7 +307,7 @@ mod tests {
         let content = component();
         assert!(claim(&ours, &content, &content).is_trusted());
         for forged in [claim(&theirs, &content, &content), claim(&ours, b"something else", &content)] {
-            assert_eq!(forged, Verdict::Wrong { key: ours.id(), why: "the signature does not verify" });
+            assert_eq!(forged, Verdict::Wrong { key: ours.id(), why: Fault::Forged });
         }
     }
 

@@ -201,8 +201,17 @@ struct Changes<'a> {
     custom: Vec<i128>,
 }
 
-/// What a decision makes of one row's cost: the new cost, and whether the amount that it wanted was missing.
-type Outcome = Result<(i128, bool), kernel::OutOfRange>;
+/// What a decision makes of one row's cost: the new cost, and how it came about.
+type Outcome = Result<(i128, Answer), kernel::OutOfRange>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Amount,
+    /// The amount that it wanted is not there, and that is to be told.
+    Missing,
+    /// Null: the rule leaves the amount alone.
+    Nothing,
+}
 
 impl Changes<'_> {
     fn apply(&self, rule_index: usize, working: &mut Working, selection: &[u32], combined: &Combinations) -> Result<Effect, String> {
@@ -215,7 +224,8 @@ impl Changes<'_> {
             let decision = &self.decisions[*slot as usize];
             let row = *row as usize;
             let before = working.cost[row];
-            let (mut after, missing) = self.outcome(&reads, decision, position, row, before).map_err(|_| out_of_range())?;
+            let (mut after, answer) = self.outcome(&reads, decision, position, row, before).map_err(|_| out_of_range())?;
+            let missing = answer == Answer::Missing;
             let held = missing && matches!(decision.change, Change::Copied { if_missing: IfMissing::Hold, .. });
             let treatment = if held { Treatment::Hold } else { decision.treatment };
             if treatment == Treatment::Drop {
@@ -225,7 +235,8 @@ impl Changes<'_> {
             working.treatment[row] = working.treatment[row].or_stronger(treatment);
             working.cost[row] = after;
             effect.delta = after.checked_sub(before).and_then(|d| effect.delta.checked_add(d)).ok_or_else(out_of_range)?;
-            let kept = decision.change == Change::Keep && decision.treatment == Treatment::Keep && decision.relabel.is_empty();
+            // What a rule only looked at carries no trace of it.
+            let kept = answer == Answer::Nothing && decision.treatment == Treatment::Keep && decision.relabel.is_empty();
             let touched = (!kept && !missing) || held;
             effect.rows += u64::from(touched);
             if touched || missing {
@@ -242,21 +253,21 @@ impl Changes<'_> {
             Read::Source(units) => units.map_or(NULL, |units| units[row]),
         };
         let formed = |column: u8, form: &dyn Fn(i128) -> Result<i128, kernel::OutOfRange>| match read(column) {
-            NULL => Ok((before, false)),
-            units => form(units).map(|after| (after, false)),
+            NULL => Ok((before, Answer::Nothing)),
+            units => form(units).map(|after| (after, Answer::Amount)),
         };
         match &decision.change {
-            Change::Keep => Ok((before, false)),
-            Change::Zero => Ok((0, false)),
+            Change::Keep => Ok((before, Answer::Nothing)),
+            Change::Zero => Ok((0, Answer::Amount)),
             Change::Copied { column, .. } => match read(*column) {
-                NULL | 0 => Ok((before, true)),
-                units => Ok((units, false)),
+                NULL | 0 => Ok((before, Answer::Missing)),
+                units => Ok((units, Answer::Amount)),
             },
             Change::Scaled(form) => formed(form.column, &|units| kernel::scaled(form, units)),
             Change::Tiered(form) => formed(form.column, &|units| kernel::tiered(form, units)),
             Change::Custom => match self.custom[position] {
-                NULL => Ok((before, false)),
-                units => Ok((units, false)),
+                NULL => Ok((before, Answer::Nothing)),
+                units => Ok((units, Answer::Amount)),
             },
         }
     }

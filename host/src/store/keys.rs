@@ -9,7 +9,7 @@ use super::{Result, Store, StoreError, checked_name};
 use crate::clock::Moment;
 
 /// A public key whose signatures count until it is revoked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, FromRow, ToSchema)]
 pub struct TrustedKey {
     /// Named by every signature of the key.
     pub id: String,

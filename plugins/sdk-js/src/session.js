@@ -20,7 +20,7 @@ export function told(error) {
   const own = String(error.stack)
     .split('\n')
     .map((frame) => /([^\s@(]*?):(\d+):\d+\)?$/.exec(frame))
-    .find((place) => place && !/(^|\/)sdk\//.test(place[1]) && place[1] !== '' && !place[1].startsWith('node:'));
+    .find((place) => place && !/(^|\/)sdk(-js\/src)?\//.test(place[1]) && place[1] !== '' && !place[1].startsWith('node:'));
   const place = own ? `${own[1].replace(/^.*\//, '')}:${own[2]}: ` : '';
   const kind = error instanceof Failure || error instanceof ConfigError ? '' : `${error.name}: `;
   return `${place}${kind}${error.message}`;

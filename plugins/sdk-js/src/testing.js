@@ -27,6 +27,16 @@ function holds(row, conditions) {
   });
 }
 
+/** Text in the order of its bytes, as the daemon sorts; `<` compares UTF-16. */
+export const bytewise = (a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b));
+
+/** Null before every text. */
+export function byKeys(a, b) {
+  const at = a.findIndex((key, index) => key !== b[index]);
+  if (at < 0) return 0;
+  return a[at] === null ? -1 : b[at] === null ? 1 : bytewise(a[at], b[at]);
+}
+
 /** Charges as objects of text by column; a column that is not there is null. */
 export class Table {
   constructor(rows, { month = '2026-09', currency = 'USD' } = {}) {
@@ -71,8 +81,7 @@ export class Table {
         const before = groups.get(key)?.sums ?? sums.map(() => ZERO);
         groups.set(key, { keys, sums: sums.map((column, at) => before[at].plus(amount(row, column) ?? ZERO)) });
       }
-      const sorted = [...groups.entries()].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-      return new Total(sorted.map(([, group]) => group));
+      return new Total([...groups.values()].sort((a, b) => byKeys(a.keys, b.keys)));
     });
   }
 }

@@ -76,7 +76,7 @@ def to_amounts(column):
 def units_of_column(column):
     value = column.value
     if isinstance(column, wit.Money_Narrow):
-        return value.scale, value.units, -(2**63)
+        return value.scale, value.units, session.LEAST_NARROW
     limbs = value.limbs
     units = [limbs[at] | limbs[at + 1] << 64 for at in range(0, len(limbs), 2)]
-    return value.scale, [unit - 2**128 if unit >> 127 else unit for unit in units], -(2**127)
+    return value.scale, [unit - 2**128 if unit >> 127 else unit for unit in units], session.LEAST_WIDE

@@ -6,7 +6,7 @@ from wit_world.imports import types as wit
 
 from . import session
 from .component import RULE, failure, to_period, to_total, units_of_column
-from .decimals import Rounding, billionths, of_units, units_of
+from .decimals import Rounding, billionths, units_of
 
 _ROUNDING = {
     Rounding.HALF_EVEN: wit_adjust.Rounding.HALF_EVEN,
@@ -37,34 +37,13 @@ class Rater(wit_adjust.Rater):
 
     def apply(self, slots, reads):
         try:
-            columns = [units_of_column(column) for column in reads]
-            scale = max(column[0] for column in columns)
             narrow = all(isinstance(column, wit.Money_Narrow) for column in reads)
-            answers = self._rows(slots, columns, scale)
+            scale, units = self.rater.rows(slots, [units_of_column(column) for column in reads], narrow)
+        except session.Overflow:
+            raise Err(wit.Failure_Overflow()) from None
         except Exception as error:
             raise failure(error) from None
-        if not narrow:
-            return _wide(answers)
-        try:
-            least, most = -(2**63), 2**63
-            units = [least if answer is None else units_of(answer, scale) for answer in answers]
-        except ValueError:
-            raise Err(wit.Failure_Overflow()) from None  # more decimals than these rows have: asks for them wide
-        if any(unit >= most or unit < least for unit in units):
-            raise Err(wit.Failure_Overflow())
-        return wit.Money_Narrow(wit.NarrowMoney(scale, units))
-
-    def _rows(self, slots, columns, scale):
-        names = self.rater.plan.reads
-        apply = self.rater.rule.apply
-        answers = []
-        for index, slot in enumerate(slots):
-            row = {
-                name: None if units[index] == null else of_units(units[index], own)
-                for name, (own, units, null) in zip(names, columns)
-            }
-            answers.append(apply(slot, row))
-        return answers
+        return wit.Money_Narrow(wit.NarrowMoney(scale, units)) if narrow else _wide(units)
 
     def _placed(self, decision):
         plan = self.rater.plan
@@ -91,8 +70,7 @@ class Rater(wit_adjust.Rater):
         return wit_adjust.Amount_Tiered(tiers)
 
 
-def _wide(answers):
-    units = [-(2**127) if answer is None else units_of(answer) for answer in answers]
+def _wide(units):
     limbs = []
     for unit in units:
         limbs += [unit & (2**64 - 1), unit >> 64 & (2**64 - 1)]

@@ -4,7 +4,6 @@ from wit_world.exports import charge as wit_charge
 
 from .component import RULE, failure, to_earlier, to_period, to_total
 from . import session
-from .decimals import text, units_of
 
 
 class Charge:
@@ -19,5 +18,5 @@ class Charge:
 
 
 def _line(line):
-    units_of(line.amount)  # an amount that no bill can hold fails here, with the rule's line
-    return wit_charge.Line(line.description, line.category, line.service, line.account, text(line.amount), line.reason)
+    category, description, service, account, amount, reason = session.line(line)
+    return wit_charge.Line(description, category, service, account or None, amount, reason)

@@ -4,10 +4,12 @@ import os
 
 from . import config as configuration
 from .config import ConfigError
-from .decimals import billionths
+from .decimals import billionths, of_units, text, units_of
 from .rules import Decision, Charged, Failure, Rule
 
 NULL = 0xFFFFFFFF
+LEAST_NARROW, LEAST_WIDE = -(2**63), -(2**127)
+"""What stands for null among 64-bit and 128-bit counts."""
 _AMOUNTS = ("keep", "zero", "copied", "scaled", "tiered", "custom")
 
 
@@ -37,6 +39,16 @@ def told(error):
         frame = frame.tb_next
     kind = "" if isinstance(error, (Failure, ConfigError)) else f"{type(error).__name__}: "
     return f"{place}{kind}{error}"
+
+
+class Overflow(Exception):
+    """Answers that 64 bits or the rows' own decimals do not hold: the daemon sends the same rows wide."""
+
+
+def line(added):
+    """An added line as the contract has it: category, description, service, account or \"\", amount, reason."""
+    units_of(added.amount)  # an amount that no bill can hold fails here, with the rule's line
+    return added.category, added.description, added.service, added.account or "", text(added.amount), added.reason
 
 
 class Rater:
@@ -74,6 +86,26 @@ class Rater:
             if rate is not None:
                 billionths(rate)
         return decision
+
+    def rows(self, slots, columns, narrow):
+        """Scale and counts that `apply` answers; `columns` are scale, counts and what stands for null, one of the plan's reads each."""
+        scale = max((own for own, _, _ in columns), default=0)
+        answers = []
+        for index, slot in enumerate(slots):
+            row = {
+                name: None if units[index] == null else of_units(units[index], own)
+                for name, (own, units, null) in zip(self.plan.reads, columns)
+            }
+            answers.append(self.apply(slot, row))
+        if not narrow:
+            return 18, [LEAST_WIDE if answer is None else units_of(answer) for answer in answers]
+        try:
+            units = [LEAST_NARROW if answer is None else units_of(answer, scale) for answer in answers]
+        except ValueError:
+            raise Overflow from None  # more decimals than these rows have
+        if any(not LEAST_NARROW <= unit < 2**63 for unit in units):
+            raise Overflow
+        return scale, units
 
     def apply(self, slot, row):
         return self.rule.apply(slot, row)

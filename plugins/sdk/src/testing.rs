@@ -136,12 +136,13 @@ impl Table {
         for row in selected {
             let decision = &decisions[slots[row] as usize];
             let reads: Vec<Option<Money>> = plan.reads.iter().map(|column| self.money(row, column)).collect();
-            let (customer_cost, missing) = outcome(&rater, decision, slots[row], &reads, rated[row].0.customer_cost)?;
-            let treatment = if missing == Some(IfMissing::Hold) { Treatment::Hold } else { decision.treatment };
-            let flag = if missing.is_some() { ": the amount is missing" } else { "" };
+            let answer = outcome(&rater, decision, slots[row], &reads)?;
+            let treatment = if answer == Answer::Missing(IfMissing::Hold) { Treatment::Hold } else { decision.treatment };
+            let flag = if matches!(answer, Answer::Missing(_)) { ": the amount is missing" } else { "" };
+            let customer_cost = if let Answer::Amount(money) = answer { money } else { rated[row].0.customer_cost };
             let customer_cost = if treatment == Treatment::Drop { Money::ZERO } else { customer_cost };
             let relabel = decision.relabel.iter().map(|(column, value)| (plan.writes[usize::from(*column)].clone(), value.clone()));
-            let kept = decision.amount == PlacedAmount::Keep && decision.treatment == Treatment::Keep && decision.relabel.is_empty();
+            let kept = answer == Answer::Nothing && decision.treatment == Treatment::Keep && decision.relabel.is_empty();
             let relabelled = relabel.collect();
             rated[row] = (Rated { customer_cost, treatment, reason: format!("{}{flag}", decision.reason), relabelled }, !kept);
         }
@@ -191,41 +192,40 @@ fn dictionaries(dimensions: usize, combinations: &[Vec<Option<&str>>]) -> Vec<Te
     (0..dimensions).map(column).collect()
 }
 
-/// The customer amount of one row, and what to do about the value that it misses.
-fn outcome<R: Adjust>(
-    rater: &Rater<R>,
-    decision: &PlacedDecision,
-    slot: u32,
-    reads: &[Option<Money>],
-    before: Money,
-) -> Result<(Money, Option<IfMissing>), Failure> {
+/// What a decision says of one row's amount.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Amount(Money),
+    Missing(IfMissing),
+    /// Null: it leaves the amount alone.
+    Nothing,
+}
+
+fn outcome<R: Adjust>(rater: &Rater<R>, decision: &PlacedDecision, slot: u32, reads: &[Option<Money>]) -> Result<Answer, Failure> {
     let read = |column: u8| reads[usize::from(column)];
-    Ok(match decision.amount {
-        PlacedAmount::Keep => (before, None),
-        PlacedAmount::Zero => (Money::ZERO, None),
+    let money = match decision.amount {
+        PlacedAmount::Keep => None,
+        PlacedAmount::Zero => Some(Money::ZERO),
         PlacedAmount::Copied { column, if_missing } => match read(column).filter(|money| !money.is_zero()) {
-            Some(money) => (money, None),
-            None => (before, Some(if_missing)),
+            None => return Ok(Answer::Missing(if_missing)),
+            money => money,
         },
-        PlacedAmount::Scaled { column, rate, digits, rounding } => match read(column) {
-            Some(money) => (money.times(Rate::from_billionths(rate), digits, rounding)?, None),
-            None => (before, None),
-        },
+        PlacedAmount::Scaled { column, rate, digits, rounding } => {
+            read(column).map(|money| money.times(Rate::from_billionths(rate), digits, rounding)).transpose()?
+        }
         PlacedAmount::Tiered { column, threshold, scale, below, above, digits, rounding } => match read(column) {
             Some(money) => {
                 let threshold = i128::from(threshold).raised(18 - scale)?;
                 let lower = money.units().min(threshold);
                 let exact = |units: i128, rate: i64| units.times(&Factor::of(Rate::from_billionths(rate)), 18, 18, rounding);
                 let sum = exact(lower, below)?.plus(exact(money.units() - lower, above)?)?;
-                (Money::from_units(sum).times(Rate::ONE, digits, rounding)?, None)
+                Some(Money::from_units(sum).times(Rate::ONE, digits, rounding)?)
             }
-            None => (before, None),
+            None => None,
         },
-        PlacedAmount::Custom => match custom(rater, slot, reads)? {
-            Some(money) => (money, None),
-            None => (before, None),
-        },
-    })
+        PlacedAmount::Custom => custom(rater, slot, reads)?,
+    };
+    Ok(money.map_or(Answer::Nothing, Answer::Amount))
 }
 
 /// Row logic, narrow where the amounts fit and wide where it says overflow, as the daemon asks.

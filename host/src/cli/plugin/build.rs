@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let built_in = started.elapsed();
     // Better here than when it is uploaded.
     let component = std::fs::read(&out)?;
-    let portrait = portrait::paint(&component)?
+    let portrait = portrait::paint(&component, None)?
         .map_err(|refusal| Failure::run(format!("{} is built, but no daemon takes it: {refusal}", out.display())))?;
     if args.json {
         output::print_json(&portrait)?;

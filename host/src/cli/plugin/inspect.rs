@@ -2,17 +2,18 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
-
 use super::portrait;
 use crate::cli::client::{Client, ServerArgs, encode};
 use crate::cli::{Failure, output};
+use crate::store::TrustedKey;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   rerate plugin inspect my-rule.wasm
   rerate plugin inspect my-rule.wasm --json | jq -r .digest
-  rerate plugin inspect 4f2c9a         a version that a daemon has; a digest may be shortened";
+  rerate plugin inspect 4f2c9a         a version that a daemon has; a digest may be shortened
+
+Whether a signature is by a trusted key is a daemon's to say: with a token (--token-file or RERATE_TOKEN) it is asked for a file, too.";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -32,11 +33,16 @@ const DIGEST_LETTERS_MIN: usize = 6;
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let shown = args.component.display().to_string();
     let is_digest = shown.len() >= DIGEST_LETTERS_MIN && shown.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_digest && !args.component.exists() {
-        return deployed(&shown.to_lowercase(), args);
-    }
-    let component = std::fs::read(&args.component).map_err(|error| Failure::input(format!("{shown}: {error}")))?;
-    let portrait = portrait::paint(&component)?.map_err(|refusal| Failure::input(format!("{shown}: {refusal}")))?;
+    let (component, shown, keys) = if is_digest && !args.component.exists() {
+        let client = Client::new(&args.server)?;
+        let digest = digest_of(&client, &shown.to_lowercase())?;
+        let component = client.get_bytes(&format!("/v1/plugins/versions/{digest}/component"))?;
+        (component, format!("of {}", client.server()), Some(keys(&client)?))
+    } else {
+        let component = std::fs::read(&args.component).map_err(|error| Failure::input(format!("{shown}: {error}")))?;
+        (component, shown, keys_if_asked(&args.server))
+    };
+    let portrait = portrait::paint(&component, keys.as_deref())?.map_err(|refusal| Failure::input(format!("{shown}: {refusal}")))?;
     if args.json {
         output::print_json(&portrait)?;
         return Ok(());
@@ -46,30 +52,29 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a daemon knows of a version; the component itself stays there.
-fn deployed(digest: &str, args: &Args) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
+/// The digest of the one version that begins so.
+fn digest_of(client: &Client, begins: &str) -> Result<String, Failure> {
     let mut found = Vec::new();
     for plugin in client.list("/v1/plugins")? {
         let name = plugin["name"].as_str().unwrap_or_default();
         let versions = client.get(&format!("/v1/plugins/{}/versions", encode(name)))?;
-        let versions = versions.as_array().cloned().unwrap_or_default();
-        found.extend(versions.into_iter().filter(|version| version["digest"].as_str().is_some_and(|text| text.starts_with(digest))));
+        let digests = versions.as_array().into_iter().flatten().filter_map(|version| version["digest"].as_str());
+        found.extend(digests.filter(|digest| digest.starts_with(begins)).map(str::to_owned));
     }
-    let version = match found.as_slice() {
-        [version] => version,
-        [] => return Err(Failure::input(format!("no file and no version of a plugin of {} is {digest}", client.server()))),
-        several => return Err(Failure::input(format!("{} versions begin with {digest}; write more of the digest", several.len()))),
-    };
-    if args.json {
-        output::print_json(version)?;
-        return Ok(());
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => Err(Failure::input(format!("no file and no version of a plugin of {} is {begins}", client.server()))),
+        several => Err(Failure::input(format!("{several} versions begin with {begins}; write more of the digest"))),
     }
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    output::print(&format!("{} {}: {}", text(&version["name"]), text(&version["version"]), text(&version["summary"])));
-    for field in ["digest", "size", "capabilities", "origin", "created_at"] {
-        output::print(&format!("  {field:12}  {}", text(&version[field])));
-    }
-    portrait::show_fields(&crate::plugins::portrait::fields(version["config_schema"].as_str().unwrap_or_default()));
-    Ok(())
+}
+
+/// The keys that a daemon trusts, and those that it does not any more.
+fn keys(client: &Client) -> Result<Vec<TrustedKey>, Failure> {
+    Ok(serde_json::from_value(client.get("/v1/keys")?["items"].take())?)
+}
+
+/// For a file, which can be looked at without a daemon: none where no token is given or no daemon answers.
+fn keys_if_asked(server: &ServerArgs) -> Option<Vec<TrustedKey>> {
+    let client = Client::new(server).ok()?;
+    keys(&client).inspect_err(|failure| output::complain(&format!("note: whom the daemon trusts is not known: {failure}"))).ok()
 }

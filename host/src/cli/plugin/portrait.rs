@@ -7,14 +7,15 @@ use crate::domain::rule::BillPeriod;
 use crate::plugins::cases;
 use crate::plugins::portrait::{Columns, ConfigField, Portrait, portrait};
 use crate::sandbox::{Refusal, sections};
+use crate::store::TrustedKey;
 
 /// Asked for columns when there is no golden case: what a rule needs under no configuration, in a month like any other.
 fn empty_config() -> Option<(String, BillPeriod)> {
     Some(("{}".to_owned(), BillPeriod { period: "2026-09".parse().ok()?, currency: "USD".to_owned() }))
 }
 
-/// Loads the component as a daemon would, and looks at it.
-pub(super) fn paint(component: &[u8]) -> Result<Result<Portrait, Refusal>, Failure> {
+/// Loads the component as a daemon would, and looks at it; `keys` are those that a daemon trusts, if one was asked.
+pub(super) fn paint(component: &[u8], keys: Option<&[TrustedKey]>) -> Result<Result<Portrait, Refusal>, Failure> {
     let plugin = match rate::sandbox()?.load(component) {
         Ok(plugin) => plugin,
         Err(refusal) => return Ok(Err(refusal)),
@@ -25,7 +26,7 @@ pub(super) fn paint(component: &[u8]) -> Result<Result<Portrait, Refusal>, Failu
     if configs.is_empty() {
         configs.extend(empty_config());
     }
-    Ok(Ok(portrait(&plugin, component, cases.len(), &configs)))
+    Ok(Ok(portrait(&plugin, component, cases.len(), &configs, keys)))
 }
 
 pub(super) fn show(portrait: &Portrait, file: &str) {
@@ -41,7 +42,7 @@ pub(super) fn show(portrait: &Portrait, file: &str) {
         ("columns", columns(portrait.columns.as_ref())),
         ("cases", if portrait.cases == 0 { "none".to_owned() } else { format!("{} bundled", portrait.cases) }),
         ("source lines", if portrait.source_lines { "yes: a crash names the rule's own line" } else { "no" }.to_owned()),
-        ("signed", if portrait.signed { "yes" } else { "no" }.to_owned()),
+        ("signature", portrait.signature.told.clone()),
     ];
     for (name, fact) in facts {
         output::print(&format!("  {name:12}  {fact}"));

@@ -191,8 +191,9 @@ async fn a_refused_upload_says_why_and_the_active_version_stays() {
     assert_eq!(large.status, 413, "{}", large.text);
     let kind = client.call("POST", "/v1/plugins", Some("text/plain"), Vec::new()).await;
     assert_eq!(kind.status, 415, "{}", kind.text);
-    let refusals = client.get("/v1/plugins/refusals").await;
-    assert_eq!(refusals[refusals.as_array().unwrap().len() - 1]["reason"], refused.body["detail"]);
+    let refusals = client.get("/v1/deployments?state=refused").await;
+    let first = refusals["items"].as_array().unwrap().last().unwrap();
+    assert_eq!(first["steps"].as_array().unwrap().last().unwrap()["reason"], refused.body["detail"]);
     let plugin = client.get("/v1/plugins/fixture").await;
     assert_eq!(plugin["active_digest"], good.body["digest"]);
     assert_eq!(client.get("/v1/plugins/fixture/schema").await, json!({}));

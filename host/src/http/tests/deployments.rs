@@ -8,18 +8,6 @@ fn fixture(number: u8) -> Vec<u8> {
     noted(Guest::adjustment().build(), number)
 }
 
-/// A version that refuses every configuration: `percent` is missing.
-fn refusing() -> Vec<u8> {
-    let configure = "
-        (local $ret i32)
-        (local.set $ret (call $zeroed (i32.const 64)))
-        (i32.store8 (local.get $ret) (i32.const 1))
-        (i32.store offset=4 (local.get $ret) (i32.const 3000)) (i32.store offset=8 (local.get $ret) (i32.const 8))
-        (i32.store offset=12 (local.get $ret) (i32.const 3008)) (i32.store offset=16 (local.get $ret) (i32.const 10))
-        (local.get $ret)";
-    Guest::adjustment().configure(configure).extra(r#"(data (i32.const 3000) "/percentis missing")"#).build()
-}
-
 /// A version with this configuration schema.
 fn with_schema(schema: &str) -> Vec<u8> {
     let data = schema.replace('"', "\\\"");
@@ -70,7 +58,6 @@ async fn a_dry_run_goes_through_the_steps_and_keeps_nothing() {
     for empty in ["/v1/deployments", "/v1/plugins", "/v1/audit"] {
         assert_eq!(app.get(empty).await.ok(200), json!({"items": []}), "{empty}");
     }
-    assert_eq!(app.get("/v1/plugins/refusals").await.ok(200), json!([]));
     assert_eq!(std::fs::read_dir(app.folder.path().join("components")).unwrap().count(), 0);
 }
 
@@ -132,12 +119,12 @@ async fn a_version_that_would_break_rules_says_which_before_it_is_activated() {
     pinned["pinned_digest"] = good["digest"].clone();
     app.post("/v1/rules", pinned).await.ok(201);
 
-    let refused = upload(&app, "", refusing()).await;
+    let refused = upload(&app, "", Guest::refusing().build()).await;
     let text = "409 conflict: one rule of this plugin would stop working: \"Our rule\" at /percent: is missing";
     assert_eq!(refused.problem(), text);
     assert_eq!(steps(&refused.body["deployment"]), "uploaded done, validated done, compiled done, tested done, ready refused");
 
-    let kept = upload(&app, "?activate=false", refusing()).await.ok(201);
+    let kept = upload(&app, "?activate=false", Guest::refusing().build()).await.ok(201);
     assert_eq!(kept["deployment"]["steps"][4]["outcome"], "warned");
     let address = format!("/v1/plugins/fixture/versions/{}/check", kept["digest"].as_str().unwrap());
     let check = app.get(&address).await.ok(200);
@@ -238,4 +225,20 @@ async fn a_key_is_trusted_once_and_its_private_half_is_no_key_here() {
     let unsigned = upload(&app, "", fixture(1)).await;
     assert!(unsigned.problem().contains("the component is unsigned"), "{}", unsigned.problem());
     upload(&app, "", key.sign(&fixture(1))).await.ok(201);
+}
+
+#[tokio::test]
+async fn the_component_of_a_version_is_handed_out_under_its_digest() {
+    let app = TestApp::new().await;
+    let component = fixture(1);
+    let deployed = upload(&app, "?activate=false", component.clone()).await.ok(201);
+    let digest = deployed["digest"].as_str().unwrap();
+    let request = Request::get(format!("/v1/plugins/versions/{digest}/component")).header("authorization", format!("Bearer {}", app.token));
+    let response = app.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let header = |name| response.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!((response.status().as_u16(), header(header::CONTENT_TYPE)), (200, "application/wasm".to_owned()));
+    assert_eq!(header(header::ETAG), format!("\"{digest}\""));
+    assert!(axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap() == component);
+    let unknown = app.get(&format!("/v1/plugins/versions/{}/component", "0".repeat(64))).await;
+    assert_eq!(unknown.problem(), format!("404 not-found: there is no plugin version {}", "0".repeat(64)));
 }

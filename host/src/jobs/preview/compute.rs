@@ -4,26 +4,25 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use super::{Candidate, CurrencyDifference, MONTHS_MAX, MonthDifference, PreviewRequest, PreviewResult, SkippedMonth};
+use super::asked::Asked;
+use super::{CurrencyDifference, MonthDifference, PreviewResult};
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
 use crate::domain::rule::{BillPeriod, Earlier, Treatment};
 use crate::jobs::compare::{CompareError, Difference, OTHER_SERVICES, RuleDifference, ServiceDifference, Side, compare};
+use crate::jobs::lanes::{Lane, Metered};
 use crate::jobs::plan::{History, Key};
 use crate::jobs::replay::{Again, Recording, ReplayError, Replayer, rate_again, rule_of};
 use crate::lake::OverlayReader;
 use crate::rating::{ChainRule, RunOutcome};
-use crate::store::{ChainEntry, Run, Store};
+use crate::store::{ChainEntry, Run, TenantQuota};
 
 /// Tenants that are rated in one pass over a month's charges: their overlays are on disk at the same time.
 const TOGETHER: usize = 64;
 
 /// Months that keep their lines and services; a result must stay one page of JSON.
 const DETAILED_MAX: usize = 200;
-
-/// Months that are named as skipped.
-const SKIPPED_MAX: usize = 100;
 
 /// Services of the totals; the others are one sum.
 const SERVICES_MAX: usize = 100;
@@ -35,6 +34,8 @@ pub(in crate::jobs) struct Other<'a> {
     pub(in crate::jobs) after: Vec<ChainEntry>,
     /// As `after`: what each rule charged before.
     pub(in crate::jobs) earlier: Vec<Vec<Earlier>>,
+    /// Of the tenant, as it is now: what would end the run ends this too.
+    pub(in crate::jobs) quota: TenantQuota,
 }
 
 /// What became of it: the difference, or why the change makes it fail; and the outcome under the change.
@@ -84,15 +85,16 @@ fn rate_chains(
 ) -> Result<Vec<Result<RunOutcome, String>>, ReplayError> {
     let mut outcomes: Vec<Result<RunOutcome, String>> = Vec::new();
     outcomes.resize_with(others.len(), || Err("it was not rated".to_owned()));
-    let mut numbers = Vec::new();
-    let mut again = Vec::new();
+    let (mut numbers, mut again) = (Vec::new(), Vec::new());
     for (number, other) in others.iter().enumerate() {
         if side == "before" && other.before == other.recording.run.chain {
             continue; // its result is stored
         }
         match rules(other) {
-            Ok(rules) => {
-                numbers.push(number);
+            Ok(mut rules) => {
+                let metered = Metered::new(other.quota.clone(), Lane::Aside, other.recording.run.charges);
+                rules.iter_mut().for_each(|rule| rule.plugin = metered.bound(&rule.plugin));
+                numbers.push((number, metered));
                 let overlay = overlay(scratch, side, number);
                 again.push(Again { recording: other.recording, rules, overlay, note: "{}".to_owned() });
             }
@@ -100,8 +102,8 @@ fn rate_chains(
             Err(error) => return Err(error),
         }
     }
-    for (number, outcome) in numbers.into_iter().zip(rate_again(again, &replayer.data.lake(), workers, None, progress)?) {
-        outcomes[number] = outcome.map_err(|failure| failure.to_string());
+    for ((number, metered), outcome) in numbers.into_iter().zip(rate_again(again, &replayer.data.lake(), workers, None, progress)?) {
+        outcomes[number] = outcome.map_err(|failure| metered.told(&failure));
     }
     Ok(outcomes)
 }
@@ -180,55 +182,6 @@ impl Both<'_> {
     }
 }
 
-/// What the store says, read before the work begins.
-pub(in crate::jobs) struct Asked {
-    request: PreviewRequest,
-    candidate: Candidate,
-    recordings: Vec<Recording>,
-    published: Vec<Run>,
-    names: BTreeMap<String, String>,
-    skipped: Vec<SkippedMonth>,
-}
-
-impl Asked {
-    pub(in crate::jobs) async fn read(request: PreviewRequest, store: &Store) -> Result<Self, ReplayError> {
-        let candidate = Candidate::of(&request, store).await?;
-        let published = store.published_runs(None, None).await?;
-        let mut runs = Vec::new();
-        if request.runs.is_empty() {
-            let asked = |run: &&Run| {
-                (request.periods.is_empty() || request.periods.contains(&run.period))
-                    && (request.tenants.is_empty() || request.tenants.contains(&run.tenant_id))
-            };
-            runs.extend(published.iter().filter(asked).cloned());
-        } else {
-            for id in &request.runs {
-                runs.push(store.run(id).await?);
-            }
-            runs.sort_by(|a, b| (a.period, &a.currency, &a.tenant_id).cmp(&(b.period, &b.currency, &b.tenant_id)));
-        }
-        if runs.len() > MONTHS_MAX {
-            return Err(ReplayError::Invalid(format!("{} months are asked for; a preview is of {MONTHS_MAX} at most", runs.len())));
-        }
-        if runs.is_empty() {
-            return Err(ReplayError::Invalid("nothing is published of these tenants and periods".to_owned()));
-        }
-        let (mut recordings, mut skipped, mut names) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for run in runs {
-            if !names.contains_key(&run.tenant_id) {
-                names.insert(run.tenant_id.clone(), store.tenant(&run.tenant_id).await?.name);
-            }
-            match Recording::read(store, &run.id).await {
-                Ok(recording) => recordings.push(recording),
-                Err(ReplayError::Store(error)) => return Err(error.into()),
-                Err(error) => skipped.push(SkippedMonth { tenant_id: run.tenant_id, period: run.period, reason: error.to_string() }),
-            }
-        }
-        skipped.truncate(SKIPPED_MAX);
-        Ok(Self { request, candidate, recordings, published, names, skipped })
-    }
-}
-
 /// What rules would have charged under the change in the months before, by tenant, currency and rule.
 type Simulated = BTreeMap<(String, String, String), BTreeMap<Period, Amount>>;
 
@@ -256,7 +209,7 @@ pub(in crate::jobs) fn compute(
                 continue;
             }
             let earlier = after.iter().map(|entry| earlier_of_rule(recording, entry, &history, &simulated)).collect();
-            others.push(Other { recording, before, after, earlier });
+            others.push(Other { recording, before, after, earlier, quota: asked.quota(&recording.run.tenant_id) });
         }
         result.untouched += unchanged;
         let compared = rate_other(replayer, &others, asked.request.top(), workers, progress)?;

@@ -4,6 +4,7 @@
 //! Each month is rated again from what its published run recorded, so that only the change differs and not what happened since. Nothing
 //! is published and no file stays. A rule that fails fails its tenant's month here too, and says why.
 
+mod asked;
 mod candidate;
 mod compute;
 
@@ -11,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+pub(super) use asked::Asked;
 pub(super) use candidate::Candidate;
-pub(super) use compute::{Asked, Other, compute, earlier_of, rate_other, sum_rules};
+pub(super) use compute::{Other, compute, earlier_of, rate_other, sum_rules};
 
 use super::compare::{Difference, RuleDifference, ServiceDifference};
 use super::replay::ReplayError;
@@ -148,6 +150,7 @@ pub struct PreviewResult {
     pub failed: u64,
     /// Months of which only the sums are kept in `months`, since there are so many.
     pub without_details: u64,
+    /// Months and tenants of which nothing is published to compare with, and why; a hundred at most.
     pub skipped: Vec<SkippedMonth>,
     pub millis: u64,
 }
@@ -182,10 +185,14 @@ pub struct MonthDifference {
     pub difference: Option<Difference>,
 }
 
-/// A month that cannot be previewed.
+/// A month, or a tenant altogether, that cannot be previewed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SkippedMonth {
     pub tenant_id: String,
-    pub period: Period,
+    pub tenant: String,
+    /// None where nothing is published of the tenant in any of the periods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub period: Option<Period>,
     pub reason: String,
 }

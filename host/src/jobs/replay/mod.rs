@@ -62,7 +62,8 @@ impl Replayer {
     /// Computes a run again and compares it with what is stored, to the byte.
     pub async fn verify(&self, run_id: &str, options: ReplayOptions) -> Result<Verdict, ReplayError> {
         let recording = Recording::read(&self.store, run_id).await?;
-        self.in_turn(move |this, progress| verify::verify(this, &recording, options, progress)).await
+        let logs = self.store.run_logs(run_id).await?;
+        self.in_turn(move |this, progress| verify::verify(this, &recording, &logs, options, progress)).await
     }
 
     /// Does blocking work when its turn has come; it is given up when nobody waits for it any more.

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::recording::{Holders, Recording, ReplayError};
 use super::{ReplayOptions, Replayer};
+use crate::domain::charge::{SHOWN, SHOWN_TO_TENANTS};
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
@@ -18,27 +19,6 @@ use crate::jobs::address::Address;
 use crate::lake::{Cursor, Filter, OverlayReader, SnapshotReader, Test, read_page};
 use crate::rating::{self, Chain, RunInput, Trace, Watch};
 use crate::store::{Run, Snapshot};
-
-/// What is told of a charge, as rated.
-const COLUMNS: [&str; 14] = [
-    "SubAccountId",
-    "ChargePeriodStart",
-    "ChargeCategory",
-    "ServiceName",
-    "x_UsageType",
-    "RegionId",
-    "ResourceId",
-    "ChargeDescription",
-    "PricingQuantity",
-    "PricingUnit",
-    "BilledCost",
-    "x_CustomerCost",
-    "x_Treatment",
-    "x_SourceRowKey",
-];
-
-/// What a tenant may see of them: nothing that tells what was billed or how it was treated.
-const TENANT_COLUMNS: usize = 10;
 
 /// Charges with the same key that are named when one is not enough.
 const NAMED_MAX: usize = 5;
@@ -159,7 +139,7 @@ impl Replayer {
             if found.treatment == Treatment::Drop {
                 return Err(ReplayError::NoSuchLine(key));
             }
-            found.charge.retain(|name, _| !COLUMNS[TENANT_COLUMNS..].contains(&name.as_str()));
+            found.charge.retain(|name, _| SHOWN[..SHOWN_TO_TENANTS].contains(&name.as_str()));
             let Run { period, currency, .. } = recording.run;
             Ok(TenantLine { key, period, currency, charge: found.charge, charged: found.charged })
         })
@@ -195,18 +175,19 @@ fn find(this: &Replayer, run: &Run, snapshots: &[&Snapshot], key: &str) -> Resul
     let overlay = run.overlay.as_ref().map(|name| lake.join(name)).ok_or_else(none)?;
     let overlay = OverlayReader::open(&overlay)?;
     let numbering = crate::jobs::address::Parts::of(snapshots.iter().copied());
+    let columns = [&SHOWN[..], &["x_SourceRowKey"]].concat();
     let page = match key.parse::<Address>() {
         Ok(address) => {
             let group = numbering.group(&address).ok_or_else(none)?;
             let row = overlay.read(group)?.rows.binary_search(&address.row).map_err(|_| none())?;
             let from = Cursor { source: 0, group: Some(group), row: u32::try_from(row).map_err(|_| none())? };
-            read_page(&[(&charges, &overlay)], &COLUMNS, &[], from, 1)?
+            read_page(&[(&charges, &overlay)], &columns, &[], from, 1)?
         }
         Err(()) => {
             let filter = Filter { column: "x_SourceRowKey".to_owned(), test: Test::Equals(Some(key.to_owned())) };
-            let mut page = read_page(&[(&charges, &overlay)], &COLUMNS, std::slice::from_ref(&filter), Cursor::default(), NAMED_MAX)?;
+            let mut page = read_page(&[(&charges, &overlay)], &columns, std::slice::from_ref(&filter), Cursor::default(), NAMED_MAX)?;
             while let Some(next) = page.next.filter(|_| page.charges.len() < NAMED_MAX) {
-                let more = read_page(&[(&charges, &overlay)], &COLUMNS, std::slice::from_ref(&filter), next, NAMED_MAX)?;
+                let more = read_page(&[(&charges, &overlay)], &columns, std::slice::from_ref(&filter), next, NAMED_MAX)?;
                 page.charges.extend(more.charges);
                 page.places.extend(more.places);
                 page.next = more.next;

@@ -14,7 +14,11 @@ use crate::jobs::work::part_paths;
 use crate::lake::{self, LakeError, SnapshotReader};
 use crate::plugins::Plugins;
 use crate::rating::{ChainRule, MonthError, Owners, RunFailure, RunOutcome, Split};
+use crate::sandbox::Limits;
 use crate::store::{AccountOwner, ChainEntry, Recorded, Run, RunState, Snapshot, SourceInputs, Store, StoreError};
+
+/// A call of a replay may take this many times the deadline: half of the threads, beside the day's work, on whatever machine.
+const SLOWER_MAX: u32 = 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
@@ -101,10 +105,21 @@ impl Recording {
     }
 
     /// The run's chain, as it ran.
+    ///
+    /// The tenant's quota does not count: it may have been lowered since, and what was published must stay verifiable. What bounds a
+    /// replay is that it does what the run did: a call's fuel, memory and output, which the same rule on the same charges meets as it did
+    /// then. Only time may be another on this machine, so a call may take much more of it.
     pub(in crate::jobs) fn rules(&self, plugins: &Plugins) -> Result<Vec<ChainRule>, ReplayError> {
         let none = Vec::new();
         let earlier = self.recorded.inputs.earlier.iter().chain(std::iter::repeat(&none));
-        self.run.chain.iter().zip(earlier).map(|(entry, earlier)| rule_of(plugins, entry, earlier.clone())).collect()
+        let rules = self.run.chain.iter().zip(earlier).map(|(entry, earlier)| {
+            let mut rule = rule_of(plugins, entry, earlier.clone())?;
+            let own = rule.plugin.limits();
+            let patient = Limits { deadline: own.deadline.saturating_mul(SLOWER_MAX), ..own.clone() };
+            rule.plugin = rule.plugin.with(patient, None);
+            Ok(rule)
+        });
+        rules.collect()
     }
 
     /// Where it is stored, if its file is still there.

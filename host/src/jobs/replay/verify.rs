@@ -1,4 +1,4 @@
-//! A run computed again and held against what is stored: bytes, totals, lines, findings.
+//! A run computed again and held against what is stored: bytes, totals, lines, findings, and what its rules wrote.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -14,7 +14,7 @@ use super::{ReplayOptions, Replayer};
 use crate::domain::columns::TextColumn;
 use crate::domain::money::Amount;
 use crate::domain::progress::Progress;
-use crate::domain::rated::{GroupRef, RatedGroup};
+use crate::domain::rated::{GroupRef, RatedGroup, RunLogs};
 use crate::jobs::identity::ENGINE;
 use crate::jobs::work::{note_of, sha256_of};
 use crate::lake::OverlayReader;
@@ -25,7 +25,7 @@ use crate::store::Run;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Verdict {
     pub run_id: String,
-    /// Bytes, totals, what each rule did, added lines and findings are all as stored.
+    /// Bytes, totals, what each rule did, added lines, findings and log lines are all as stored.
     pub identical: bool,
     /// The number of the rating's rules when the run was made, and today. Where they differ, a difference is no damage.
     pub engine_recorded: u32,
@@ -69,6 +69,8 @@ pub enum What {
     /// A line that a rule added.
     Line,
     Finding,
+    /// A line that a rule wrote.
+    Log,
     /// The same charges in other bytes.
     Bytes,
 }
@@ -84,7 +86,7 @@ pub struct FirstDifference {
     pub group: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub row: Option<u32>,
-    /// The column, or the name of the sum.
+    /// The column, the name of the sum, or the number in the list.
     pub column: String,
     pub stored: String,
     pub computed: String,
@@ -100,6 +102,7 @@ impl FirstDifference {
 pub(super) fn verify(
     replayer: &Replayer,
     recording: &Recording,
+    logs: &RunLogs,
     options: ReplayOptions,
     progress: &Progress,
 ) -> Result<Verdict, ReplayError> {
@@ -121,7 +124,7 @@ pub(super) fn verify(
         Ok(outcome) => {
             bytes.computed = Some(digest(&overlay)?);
             match stored {
-                _ if is_same(&bytes) => first_of_outcome(&recording.run, outcome),
+                _ if is_same(&bytes) => first_of_outcome(&recording.run, logs, outcome),
                 None => Some(FirstDifference::of(What::File, "overlay", "the file is gone", "a whole file")),
                 Some(stored) => Some(first_of_files(&stored, &overlay, &bytes)?),
             }
@@ -146,8 +149,8 @@ fn is_same(bytes: &Bytes) -> bool {
     bytes.computed.as_ref() == Some(&bytes.recorded) && bytes.stored == bytes.computed
 }
 
-/// Totals, rules, lines and findings, in this order.
-fn first_of_outcome(run: &Run, outcome: &RunOutcome) -> Option<FirstDifference> {
+/// Totals, rules, lines, findings and what rules wrote, in this order.
+fn first_of_outcome(run: &Run, logs: &RunLogs, outcome: &RunOutcome) -> Option<FirstDifference> {
     let unlike = |name: &str, stored: String, computed: String| {
         (stored != computed).then(|| FirstDifference::of(What::Total, name, stored, computed))
     };
@@ -160,6 +163,11 @@ fn first_of_outcome(run: &Run, outcome: &RunOutcome) -> Option<FirstDifference> 
         .or_else(|| first_of_list(What::Rule, &run.by_rule, &outcome.by_rule))
         .or_else(|| first_of_list(What::Line, &run.lines, &outcome.lines))
         .or_else(|| first_of_list(What::Finding, &run.findings, &outcome.findings))
+        .or_else(|| first_of_list(What::Log, &logs.lines, &outcome.logs.lines))
+        .or_else(|| {
+            let (stored, computed) = (logs.cut, outcome.logs.cut);
+            (stored != computed).then(|| FirstDifference::of(What::Log, "lines that were not kept", stored, computed))
+        })
 }
 
 fn first_of_list<T: PartialEq + Serialize>(what: What, stored: &[T], computed: &[T]) -> Option<FirstDifference> {

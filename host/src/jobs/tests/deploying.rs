@@ -1,10 +1,17 @@
 use std::time::Duration;
 
 use super::World;
-use super::world::{keeping, pondering, refusing, zeroing};
+use super::world::{keeping, pondering, zeroing};
 use crate::jobs::Change;
 use crate::plugins::{DeployError, watch_folder};
-use crate::store::{AssignmentFields, Origin, RunState};
+use crate::sandbox::tests::guest::Guest;
+use crate::store::{AssignmentFields, Deployment, DeploymentFilter, DeploymentState, Origin, PageRequest, RunState};
+
+/// The latest first.
+async fn refusals(world: &World) -> Vec<Deployment> {
+    let filter = DeploymentFilter { state: Some(DeploymentState::Refused), ..DeploymentFilter::default() };
+    world.store.deployments(&filter, &PageRequest::largest()).await.unwrap().items
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_version_rates_again_the_tenants_whose_chain_has_it() {
@@ -81,9 +88,9 @@ async fn a_bad_component_is_refused_with_a_reason_and_the_old_version_goes_on() 
     let refused = world.plugins.deploy(b"PK not wasm".to_vec(), Origin::Folder, "zip.wasm").await.unwrap_err();
     assert!(matches!(refused, DeployError::Refused(_)), "{refused}");
     assert_eq!(world.store.plugin("fixture").await.unwrap().active_digest, first.version.digest);
-    let told = world.plugins.refusals().await.unwrap();
+    let told = refusals(&world).await;
     assert_eq!(told.len(), 2);
-    assert_eq!((told[0].origin.as_str(), &told[0].reason), ("zip.wasm", &refused.to_string()));
+    assert_eq!((told[0].from.as_str(), told[0].refusal()), ("zip.wasm", refused.to_string().as_str()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +98,7 @@ async fn a_version_that_refuses_a_rules_configuration_is_refused_and_names_the_r
     let world = World::new().await;
     let first = world.deploy(&keeping(1)).await;
     world.rule("Our markup").await;
-    let refused = world.plugins.deploy(refusing(), Origin::Upload, "upload").await.unwrap_err();
+    let refused = world.plugins.deploy(Guest::refusing().build(), Origin::Upload, "upload").await.unwrap_err();
     assert_eq!(refused.to_string(), "one rule of this plugin would stop working: \"Our markup\" at /percent: is missing");
     assert_eq!(world.store.plugin("fixture").await.unwrap().active_digest, first.version.digest);
     assert_eq!(world.store.plugin_versions("fixture").await.unwrap().len(), 1);
@@ -155,9 +162,9 @@ async fn a_component_dropped_into_the_folder_is_deployed_and_a_bad_one_is_not() 
     until("the component is deployed", async || active().await.is_some()).await;
     let first = active().await;
     std::fs::write(world.data.plugins().join("rule.wasm"), b"\0asm and nonsense").unwrap();
-    until("the bad file is refused", async || world.plugins.refusals().await.unwrap().len() == 1).await;
+    until("the bad file is refused", async || refusals(&world).await.len() == 1).await;
     assert_eq!(active().await, first);
-    assert_eq!(world.plugins.refusals().await.unwrap()[0].origin, "rule.wasm");
+    assert_eq!(refusals(&world).await[0].from, "rule.wasm");
     std::fs::write(world.data.plugins().join("other.wasm"), keeping(2)).unwrap();
     until("the next component is deployed", async || active().await != first).await;
     let files = std::fs::read_dir(world.data.plugins()).unwrap().count();

@@ -3,6 +3,7 @@
 use super::World;
 use super::deploying::until;
 use super::world::{keeping, looping, pondering, zeroing};
+use crate::events::Event;
 use crate::jobs::{Change, DataDir};
 use crate::store::{AssignmentFields, QuotaFields, Rule, RuleFields, Run, RunState, Tenant};
 
@@ -135,4 +136,48 @@ async fn a_quota_of_time_and_one_of_memory_end_a_run_too() {
     world.changed(Change::Assignments).await;
     let reason = latest(&world, &bad).await.failure.unwrap_or_default();
     assert!(reason.contains("MiB of memory") && reason.contains("of 2 MiB: make the rule cheaper, or raise memory_mib"), "{reason}");
+}
+
+/// A tenant with bills in three currencies, which become due at once; gives the most runs of it that were ever
+/// under way at the same time, and all that were published.
+async fn most_at_once(component: &[u8], concurrent_runs: Option<i64>) -> (usize, usize) {
+    let world = World::new().await;
+    let tenant = world.tenant("Acme", &[]).await;
+    let accounts = [("USD", "111"), ("EUR", "222"), ("GBP", "333")];
+    for (currency, account) in accounts {
+        world.write_bill_in(currency, currency, &[("2026-09", account, "S3", "2")]);
+        world.integration(currency).await;
+    }
+    world.give(&accounts.map(|(_, account)| account), Some(&tenant)).await;
+    let rule = pinned(&world, "Rule", component).await;
+    world.store.quota_put(&tenant.id, &QuotaFields { concurrent_runs, ..QuotaFields::default() }, None).await.unwrap();
+    let mut events = world.events.subscribe();
+    give(&world, &rule, &tenant).await;
+    world.changed(Change::Assignments).await;
+
+    let (mut under_way, mut most) = (std::collections::BTreeSet::new(), 0);
+    while let Ok(event) = events.try_recv() {
+        let Event::Run { id, state, .. } = event else { continue };
+        if state == "running" {
+            assert!(under_way.insert(id), "a run begins once");
+        } else if state != "queued" {
+            under_way.remove(&id);
+        }
+        most = most.max(under_way.len());
+    }
+    assert!(under_way.is_empty(), "{under_way:?}");
+    let published = world.published(&tenant).await;
+    (most, published.into_iter().filter(|run| run.by_rule.iter().any(|effect| effect.title == "Rule")).count())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_of_one_concurrent_run_never_has_two_under_way() {
+    assert_eq!(most_at_once(&keeping(1), Some(1)).await, (1, 3));
+    assert_eq!(most_at_once(&keeping(1), Some(2)).await, (2, 3));
+    assert_eq!(most_at_once(&keeping(1), None).await, (3, 3), "the default has room for all of them");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_set_aside_counts_as_one_of_its_tenants_runs() {
+    assert_eq!(most_at_once(&pondering(), Some(1)).await, (1, 3));
 }

@@ -3,12 +3,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::World;
-use super::world::{crediting, keeping, looping, zeroing};
+use super::world::{crediting, keeping, looping, pondering, zeroing};
 use crate::domain::period::Period;
 use crate::jobs::Change;
 use crate::jobs::preview::{ChainRuleChange, PreviewRequest, PreviewResult, VersionChange};
 use crate::plugins::Submission;
-use crate::store::{Origin, Preview, PreviewState, Tenant};
+use crate::store::{AssignmentFields, Origin, Preview, PreviewState, QuotaFields, RuleFields, Tenant};
 
 /// A version that is stored and not active.
 pub(super) async fn push(world: &World, component: Vec<u8>) -> String {
@@ -172,4 +172,71 @@ async fn bills_come_in_and_are_rated_while_a_preview_is_computed() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("the preview does not end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_candidate_has_each_tenants_quota_and_no_more() {
+    let (world, acme, other) = world(&keeping(1)).await;
+    let quota = QuotaFields { fuel: Some(5_000_000), ..QuotaFields::default() };
+    world.store.quota_put(&acme.id, &quota, None).await.unwrap();
+    let slow = push(&world, pondering()).await;
+    let request = PreviewRequest { periods: vec!["2026-09".parse().unwrap()], ..version(&slow) };
+    let result = previewed(&world, &request).await;
+    let of = |tenant: &Tenant| result.months.iter().find(|month| month.tenant_id == tenant.id).unwrap();
+    let reason = of(&acme).failure.clone().unwrap_or_default();
+    for part in ["rule \"Rule\": the tenant's quota of 5000000 instructions", "raise fuel with PUT /v1/tenants/"] {
+        assert!(reason.contains(part), "{reason}");
+    }
+    assert_eq!((of(&other).failure.clone(), of(&other).delta.map(|delta| delta.to_string())), (None, Some("0".to_owned())));
+
+    // Versions that are compared are both held to it.
+    let quick = push(&world, zeroing(2)).await;
+    let plugin = VersionChange { name: "fixture".to_owned(), digest: quick, against: Some(slow), pinned: false };
+    let request = PreviewRequest { tenants: vec![acme.id.clone()], plugin: Some(plugin), ..request };
+    let reason = previewed(&world, &request).await.months[0].failure.clone().unwrap_or_default();
+    assert!(reason.starts_with("the version that it is compared with fails: rule \"Rule\": the tenant's quota"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_without_anything_published_are_named_with_the_reason() {
+    let world = World::new().await;
+    world.write_bill("aws", &[("2026-09", "111", "EC2", "1"), ("2026-09", "222", "S3", "2")]);
+    world.integration("aws").await;
+    let broken = world.deploy(&looping()).await.version.digest;
+    let pinned = RuleFields { title: "Endless".to_owned(), plugin: "fixture".to_owned(), pinned_digest: Some(broken), config: json!({}) };
+    let endless = world.store.rule_create(&pinned).await.unwrap();
+    let good = world.tenant("Good", &["111"]).await;
+    let empty = world.tenant("Empty", &[]).await;
+    // Its only run ever fails.
+    let bad = world.tenant("Bad", &[]).await;
+    let of_bad = AssignmentFields {
+        rule_id: endless.id.clone(),
+        tenant_id: Some(bad.id.clone()),
+        position: None,
+        from_period: None,
+        to_period: None,
+    };
+    world.store.assignment_create(&of_bad).await.unwrap();
+    world.give(&["222"], Some(&bad)).await;
+    assert_eq!(world.published(&bad).await, []);
+
+    let rule = ChainRuleChange {
+        rule_id: None,
+        title: "Zero".to_owned(),
+        plugin: "fixture".to_owned(),
+        digest: Some(push(&world, zeroing(2)).await),
+        config: json!({}),
+    };
+    let request = PreviewRequest { chain: Some(vec![rule]), ..PreviewRequest::default() };
+    let result = previewed(&world, &request).await;
+    assert_eq!(result.months.iter().map(|month| month.tenant_id.as_str()).collect::<Vec<_>>(), [good.id.as_str()]);
+    let told: Vec<_> = result.skipped.iter().map(|month| (month.tenant.as_str(), month.period.map(|p| p.to_string()))).collect();
+    assert_eq!(told, [("Bad", Some("2026-09".to_owned())), ("Empty", None)]);
+    let reasons: Vec<&str> = result.skipped.iter().map(|month| month.reason.as_str()).collect();
+    assert!(reasons[0].starts_with("nothing is published yet: its run failed: rule \"Endless\""), "{reasons:?}");
+    assert_eq!(reasons[1], "it has no bill");
+
+    let only = PreviewRequest { tenants: vec![empty.id.clone()], periods: vec!["2026-09".parse().unwrap()], ..request };
+    let failure = ended(&world, &only).await.failure.unwrap_or_default();
+    assert_eq!(failure, "nothing is published of these tenants and periods (Empty: it has no bill in 2026-09)");
 }

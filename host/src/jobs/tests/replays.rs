@@ -1,11 +1,11 @@
 use std::num::NonZero;
 
 use super::World;
-use super::world::{crediting, keeping, zeroing};
+use super::world::{crediting, hoarding, keeping, talking, zeroing};
 use crate::jobs::Change;
 use crate::jobs::replay::{ReplayError, ReplayOptions, Replayer, Verdict, What};
 use crate::lake::{OverlayReader, OverlayWriter};
-use crate::store::{RuleFields, Run};
+use crate::store::{QuotaFields, RuleFields, Run};
 
 fn replayer(world: &World) -> Replayer {
     Replayer::new(world.store.clone(), world.plugins.clone(), world.data.clone())
@@ -174,4 +174,56 @@ async fn a_line_is_walked_through_its_chain_and_a_tenant_sees_less_of_it() {
         let refused = replayer.provenance(&run.id, &unknown).await.unwrap_err();
         assert_eq!(refused.to_string(), format!("the bill has no line {unknown}"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_once_ran_is_computed_again_though_its_tenant_may_use_less_today() {
+    let world = World::new().await;
+    world.write_bill("aws", &[("2026-09", "111", "EC2", "10")]);
+    world.integration("aws").await;
+    let acme = world.tenant("Acme", &["111"]).await;
+    world.deploy(&hoarding()).await;
+    let rule = world.rule("Greedy").await;
+    world.assign(&rule, None).await;
+    let run = world.published(&acme).await.remove(0);
+    let least = QuotaFields { fuel: Some(1_000_000), time_ms: Some(10), memory_mib: Some(1), concurrent_runs: Some(1) };
+    world.store.quota_put(&acme.id, &least, None).await.unwrap();
+    assert!(verify(&world, &run).await.identical);
+    let line = replayer(&world).provenance(&run.id, &format!("{}:0.0.0", run.snapshots[0])).await.unwrap();
+    assert_eq!((line.charged.to_string(), line.steps[0].title.as_str()), ("10".to_owned(), "Greedy"));
+
+    // A run of today is refused.
+    let fields =
+        RuleFields { title: "Still greedy".to_owned(), plugin: "fixture".to_owned(), pinned_digest: None, config: serde_json::json!({}) };
+    world.store.rule_update(&rule.id, &fields, None).await.unwrap();
+    world.changed(Change::Rules).await;
+    let failed = world.store.runs_failed().await.unwrap().remove(0);
+    assert!(failed.failure.is_some_and(|reason| reason.contains("raise memory_mib")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_rules_wrote_is_compared_as_well() {
+    let world = World::new().await;
+    world.write_bill("aws", &[("2026-09", "111", "EC2", "10")]);
+    world.integration("aws").await;
+    let acme = world.tenant("Acme", &["111"]).await;
+    world.deploy(&talking()).await;
+    world.assign(&world.rule("Talkative").await, None).await;
+    let run = world.published(&acme).await.remove(0);
+    let mut logs = world.store.run_logs(&run.id).await.unwrap();
+    assert_eq!(logs.lines.iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["fixture", "1.0.5"]);
+    assert!(verify(&world, &run).await.identical);
+
+    let put = async |logs: &crate::domain::rated::RunLogs| world.store.run_logs_put(&run.id, logs).await.unwrap();
+    logs.lines[1].message = "1.0.6".to_owned();
+    put(&logs).await;
+    let first = verify(&world, &run).await.first.unwrap();
+    assert_eq!((first.what, first.column.as_str()), (What::Log, "2"));
+    assert!(first.stored.contains("1.0.6") && first.computed.contains("\"message\":\"1.0.5\""), "{first:?}");
+    logs.lines.pop();
+    put(&logs).await;
+    let first = verify(&world, &run).await.first.unwrap();
+    assert_eq!((first.what, first.stored.as_str()), (What::Log, "nothing"));
+    put(&crate::domain::rated::RunLogs::default()).await;
+    assert_eq!(verify(&world, &run).await.first.unwrap().column, "1");
 }

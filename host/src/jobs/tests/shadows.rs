@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use super::World;
 use super::previews::push;
-use super::world::{keeping, looping, zeroing};
+use super::world::{keeping, looping, pondering, zeroing};
 use crate::jobs::shadow::{ShadowSummary, summarise};
 use crate::jobs::{Change, shadow};
-use crate::store::{Rule, RuleFields, ShadowState, StoreError};
+use crate::store::{QuotaFields, Rule, RuleFields, ShadowState, StoreError};
 
 /// What a shadow found once it has looked at so many runs.
 async fn found(world: &World, id: &str, runs: usize) -> ShadowSummary {
@@ -89,4 +89,22 @@ async fn a_candidate_that_loops_is_counted_and_the_run_does_not_notice() {
     rename(&world, &rule, "Renamed").await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(world.store.shadow_runs(&shadow.id).await.unwrap().len(), 1, "a dropped shadow looks at nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_candidate_in_the_shadow_has_the_tenants_quota() {
+    let world = World::new().await;
+    world.write_bill("aws", &[("2026-09", "111", "EC2", "10")]);
+    world.integration("aws").await;
+    let acme = world.tenant("Acme", &["111"]).await;
+    world.deploy(&keeping(1)).await;
+    let quota = QuotaFields { fuel: Some(5_000_000), ..QuotaFields::default() };
+    world.store.quota_put(&acme.id, &quota, None).await.unwrap();
+    let rule = world.rule("Rule").await;
+    let shadow = world.store.shadow_create("fixture", &push(&world, pondering()).await).await.unwrap();
+    world.assign(&rule, None).await;
+    let summary = found(&world, &shadow.id, 1).await;
+    let reason = summary.samples[0].failure.as_deref().unwrap();
+    assert!(reason.starts_with("rule \"Rule\": the tenant's quota of 5000000 instructions is used up"), "{reason}");
+    assert_eq!(world.charged(&acme).await, "10");
 }

@@ -25,6 +25,7 @@ pub(super) struct World {
     pub(super) plugins: Arc<Plugins>,
     pub(super) jobs: Arc<Jobs>,
     pub(super) data: Arc<DataDir>,
+    pub(super) events: Events,
     /// Last, so that everything in it is closed before it goes.
     pub(super) folder: Arc<tempfile::TempDir>,
 }
@@ -44,8 +45,8 @@ impl World {
         let woken = wake.clone();
         let plugins = Plugins::open(&data.components(), sandbox, store.clone(), events.clone(), move || woken.now()).await.unwrap();
         let options = Options { workers: 2, ..Options::default() };
-        let jobs = Jobs::start(store.clone(), Arc::clone(&plugins), Arc::clone(&data), events, wake, options).await.unwrap();
-        Self { store, plugins, jobs, data, folder }
+        let jobs = Jobs::start(store.clone(), Arc::clone(&plugins), Arc::clone(&data), events.clone(), wake, options).await.unwrap();
+        Self { store, plugins, jobs, data, events, folder }
     }
 
     /// Stops the daemon and leaves its folder.
@@ -75,6 +76,10 @@ impl World {
 
     /// Writes a FOCUS bill: (period, account, service, billed) a line.
     pub(super) fn write_bill(&self, name: &str, lines: &[(&str, &str, &str, &str)]) -> PathBuf {
+        self.write_bill_in("USD", name, lines)
+    }
+
+    pub(super) fn write_bill_in(&self, currency: &str, name: &str, lines: &[(&str, &str, &str, &str)]) -> PathBuf {
         let folder = self.folder.path().join(name);
         std::fs::create_dir_all(&folder).unwrap();
         let mut text = "BillingAccountId,SubAccountId,SubAccountName,ServiceProviderName,BillingPeriodStart,BillingPeriodEnd,\
@@ -83,7 +88,7 @@ impl World {
         for (period, account, service, billed) in lines {
             let start = format!("{period}-01T00:00:00Z");
             text.push_str(&format!(
-                "payer-{name},{account},Account {account},AWS,{start},{start},{start},{start},USD,Usage,{service},{billed},{billed},{billed}\n"
+                "payer-{name},{account},Account {account},AWS,{start},{start},{start},{start},{currency},Usage,{service},{billed},{billed},{billed}\n"
             ));
         }
         std::fs::write(folder.join("bill.csv"), text).unwrap();
@@ -209,16 +214,12 @@ pub(super) fn hoarding() -> Vec<u8> {
     Guest::adjustment().decide(&decide).extra(&numbered(6)).build()
 }
 
-/// A rule that takes no configuration at all.
-pub(super) fn refusing() -> Vec<u8> {
-    let configure = "
-        (local $ret i32)
-        (local.set $ret (call $zeroed (i32.const 64)))
-        (i32.store8 (local.get $ret) (i32.const 1))
-        (i32.store offset=4 (local.get $ret) (i32.const 3000)) (i32.store offset=8 (local.get $ret) (i32.const 8))
-        (i32.store offset=12 (local.get $ret) (i32.const 3008)) (i32.store offset=16 (local.get $ret) (i32.const 10))
-        (local.get $ret)";
-    Guest::adjustment().configure(configure).extra(r#"(data (i32.const 3000) "/percentis missing")"#).build()
+/// A rule that keeps every charge and writes two lines while it decides.
+pub(super) fn talking() -> Vec<u8> {
+    let body = Guest::decisions("(i32.const 1)");
+    let (locals, answer) = body.split_at(body.find("(local.set").unwrap());
+    let write = "(call $log (i32.const 2048) (i32.const 7)) (call $log (i32.const 2064) (i32.const 5))";
+    Guest::adjustment().logs().decide(&format!("{locals}{write}{answer}")).extra(&numbered(5)).build()
 }
 
 /// A rule that adds a credit of 10 in every period, less what it credited before, and at least nothing.

@@ -84,6 +84,19 @@ impl Guest {
         format!("(local $ret i32) (local $count i32) (local.set $count {count}) {}", LIST.replace("SIZE", DECISION))
     }
 
+    /// A rule that takes no configuration at all: `/percent` is missing in each.
+    #[allow(dead_code)] // for those that include this file
+    pub(crate) fn refusing() -> Self {
+        let configure = "
+            (local $ret i32)
+            (local.set $ret (call $zeroed (i32.const 64)))
+            (i32.store8 (local.get $ret) (i32.const 1))
+            (i32.store offset=4 (local.get $ret) (i32.const 3000)) (i32.store offset=8 (local.get $ret) (i32.const 8))
+            (i32.store offset=12 (local.get $ret) (i32.const 3008)) (i32.store offset=16 (local.get $ret) (i32.const 10))
+            (local.get $ret)";
+        Self::adjustment().configure(configure).extra(r#"(data (i32.const 3000) "/percentis missing")"#)
+    }
+
     pub(crate) fn memory_pages(mut self, pages: u32) -> Self {
         self.memory_pages = pages;
         self

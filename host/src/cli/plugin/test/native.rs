@@ -1,4 +1,5 @@
-//! A project's own tests: cargo's for Rust, which run the golden cases too, node's and Python's for the others.
+//! A project's own tests: cargo's, node's or Python's. With one line of the SDK they run the golden cases natively and hand the answers over,
+//! which are compared with what is expected and with the sandbox's.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -9,7 +10,7 @@ use super::report::CaseResult;
 use crate::cli::Failure;
 use crate::plugins::cases::{Case, differences};
 
-/// Names of the SDK's harness, `rerate_rule::testing::golden`.
+/// Names of the SDKs' harnesses: `rerate_rule::testing::golden`, `sdk/golden.js`, `rerate/golden.py`.
 const OUT: &str = "RERATE_CASES_OUT";
 const FILTER: &str = "RERATE_CASES_FILTER";
 
@@ -19,7 +20,7 @@ const LINES_MAX: usize = 40;
 /// What the project's own tests say.
 #[derive(Default)]
 pub(super) struct Native {
-    /// The golden cases natively: Rust only.
+    /// The golden cases, natively.
     pub(super) cases: Vec<CaseResult>,
     /// The command.
     pub(super) ran: Option<String>,
@@ -29,70 +30,86 @@ pub(super) struct Native {
     pub(super) failed: Option<String>,
 }
 
-/// Runs them; `hosted` is what the sandbox answered.
-pub(super) fn test(dir: &Path, cases: &[Case], hosted: Option<&[CaseResult]>, filter: Option<&str>) -> Result<Native, Failure> {
-    let has = |file: &str| dir.join(file).is_file();
-    if has("Cargo.toml") {
-        return rust(dir, cases, hosted, filter);
-    }
-    let (program, arguments): (&str, &[&str]) = if has("package.json") {
-        ("node", &["--test"])
-    } else if has("pyproject.toml") {
-        ("python3", &["-m", "unittest", "discover"])
-    } else {
-        let skipped = Some("no Cargo.toml, package.json or pyproject.toml here".to_owned());
-        return Ok(Native { skipped, ..Native::default() });
-    };
-    let shown = format!("{program} {}", arguments.join(" "));
-    match output(Command::new(program).args(arguments).current_dir(dir))? {
-        None => Ok(Native { skipped: Some(format!("{program} is not installed")), ..Native::default() }),
-        // Python 3.12 and later: five is "there are no tests".
-        Some(output) if output.status.code() == Some(5) => {
-            Ok(Native { skipped: Some("there are no tests".to_owned()), ..Native::default() })
-        }
-        Some(output) => Ok(Native { ran: Some(shown), failed: failure(&output), ..Native::default() }),
-    }
+/// How a language runs its tests, and what makes the golden cases one of them.
+struct Language {
+    manifest: &'static str,
+    program: &'static str,
+    arguments: &'static [&'static str],
+    golden: &'static str,
 }
 
-fn rust(dir: &Path, cases: &[Case], hosted: Option<&[CaseResult]>, filter: Option<&str>) -> Result<Native, Failure> {
+const LANGUAGES: [Language; 3] = [
+    Language {
+        manifest: "Cargo.toml",
+        program: "cargo",
+        arguments: &["test", "--quiet"],
+        golden: "tests/golden.rs has one line, such as `rerate_rule::golden!(adjust my_rule::MyRule);`",
+    },
+    Language {
+        manifest: "package.json",
+        program: "node",
+        arguments: &["--test"],
+        golden: "test/golden.test.js has `golden(rule, new URL('../', import.meta.url));` of sdk/golden.js",
+    },
+    Language {
+        manifest: "pyproject.toml",
+        program: "python3",
+        arguments: &["-m", "unittest", "discover"],
+        golden: "tests/test_golden.py has `GoldenCases = golden(MyRule)` of rerate.golden",
+    },
+];
+
+/// Runs them; `hosted` is what the sandbox answered.
+pub(super) fn test(dir: &Path, cases: &[Case], hosted: Option<&[CaseResult]>, filter: Option<&str>) -> Result<Native, Failure> {
+    let skipped = |why: String| Ok(Native { skipped: Some(why), ..Native::default() });
+    let Some(language) = LANGUAGES.iter().find(|language| dir.join(language.manifest).is_file()) else {
+        return skipped("no Cargo.toml, package.json or pyproject.toml here".to_owned());
+    };
     let answers = tempfile::tempdir()?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["test", "--quiet"]).current_dir(dir).env(OUT, answers.path()).env(FILTER, filter.unwrap_or_default());
-    let Some(output) = output(&mut command)? else {
-        return Ok(Native { skipped: Some("cargo is not installed".to_owned()), ..Native::default() });
-    };
-    let answer = |case: &Case| {
-        let text = std::fs::read_to_string(answers.path().join(format!("{}.csv", case.name()))).ok();
-        let mut problems = Vec::new();
-        match (&text, &case.files.expected) {
-            (None, _) => problems.push(
-                "it did not run natively: tests/golden.rs has one line, such as `rerate_rule::golden!(adjust my_rule::MyRule);`".to_owned(),
-            ),
-            (Some(_), None) => problems.push("there is no expected.csv; --update writes what the rule answers in the sandbox".to_owned()),
-            (Some(got), Some(expected)) => problems.extend(differences(expected, got).map(|differences| differences.to_string())),
-        }
-        let other = hosted.into_iter().flatten().find(|result| result.name == case.name()).and_then(|result| result.text.as_deref());
-        if let (Some(own), Some(other)) = (text.as_deref(), other)
-            && let Some(differences) = differences(other, own)
-        {
-            problems.push(format!("natively it is not what it is in the sandbox (\"expected\" is the sandbox):\n{differences}"));
-        }
-        CaseResult {
-            name: case.name().to_owned(),
-            charges: case.batch.rows,
-            problems,
-            updated: false,
-            elapsed: Duration::ZERO,
-            usage: None,
-            text,
-        }
-    };
+    let cargo = std::env::var_os("CARGO").filter(|_| language.program == "cargo");
+    let mut command = Command::new(cargo.unwrap_or_else(|| language.program.into()));
+    command.args(language.arguments).current_dir(dir).env(OUT, answers.path()).env(FILTER, filter.unwrap_or_default());
+    let Some(output) = output(&mut command)? else { return skipped(format!("{} is not installed", language.program)) };
+    // Python 3.12 and later: five is "there are no tests".
+    if cases.is_empty() && output.status.code() == Some(5) {
+        return skipped("there are no tests".to_owned());
+    }
     let failed = failure(&output);
-    // A crate that does not compile has run nothing; its message says all.
+    // A project that does not compile has run nothing; its message says all.
     let ran_nothing = failed.is_some() && std::fs::read_dir(answers.path())?.next().is_none();
+    let answer = |case: &Case| answer(case, answers.path(), language.golden, hosted);
     let cases = if ran_nothing { Vec::new() } else { cases.iter().map(answer).collect() };
-    Ok(Native { cases, ran: Some("cargo test".to_owned()), skipped: None, failed })
+    let ran = match language.program {
+        "cargo" => "cargo test".to_owned(),
+        program => format!("{program} {}", language.arguments.join(" ")),
+    };
+    Ok(Native { cases, ran: Some(ran), skipped: None, failed })
+}
+
+/// What a case answered natively, and how that differs from what is expected and from the sandbox's answer.
+fn answer(case: &Case, answers: &Path, golden: &str, hosted: Option<&[CaseResult]>) -> CaseResult {
+    let text = std::fs::read_to_string(answers.join(format!("{}.csv", case.name()))).ok();
+    let mut problems = Vec::new();
+    match (&text, &case.files.expected) {
+        (None, _) => problems.push(format!("it did not run natively: {golden}")),
+        (Some(_), None) => problems.push("there is no expected.csv; --update writes what the rule answers in the sandbox".to_owned()),
+        (Some(got), Some(expected)) => problems.extend(differences(expected, got).map(|differences| differences.to_string())),
+    }
+    let other = hosted.into_iter().flatten().find(|result| result.name == case.name()).and_then(|result| result.text.as_deref());
+    if let (Some(own), Some(other)) = (text.as_deref(), other)
+        && let Some(differences) = differences(other, own)
+    {
+        problems.push(format!("natively it is not what it is in the sandbox (\"expected\" is the sandbox):\n{differences}"));
+    }
+    CaseResult {
+        name: case.name().to_owned(),
+        charges: case.batch.rows,
+        problems,
+        updated: false,
+        elapsed: Duration::ZERO,
+        usage: None,
+        text,
+    }
 }
 
 /// None where the program is not there.
