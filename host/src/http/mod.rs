@@ -8,6 +8,7 @@ mod audit;
 pub mod auth;
 mod charges;
 mod deployments;
+mod described;
 mod errors;
 mod events;
 mod extract;

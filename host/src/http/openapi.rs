@@ -61,12 +61,13 @@ async fn document() -> ApiResult<Response> {
 }
 
 macro_rules! written_as_text {
-    ($($value:ty: $name:literal, $description:literal, $example:literal;)*) => {$(
+    ($($value:ty: $name:literal, $description:literal, $pattern:literal, $example:literal;)*) => {$(
         impl PartialSchema for $value {
             fn schema() -> RefOr<Schema> {
                 let schema = ObjectBuilder::new()
                     .schema_type(utoipa::openapi::schema::Type::String)
                     .description(Some($description))
+                    .pattern(Some($pattern))
                     .examples([$example]);
                 schema.into()
             }
@@ -80,7 +81,7 @@ macro_rules! written_as_text {
 }
 
 written_as_text! {
-    Amount: "Amount", "An exact decimal with up to 18 decimals.", "-12.500000000000000001";
-    Period: "Period", "A billing period: a calendar month.", "2026-09";
-    Moment: "Moment", "A time, in UTC.", "2026-09-01T12:00:00.250Z";
+    Amount: "Amount", "An exact decimal with up to 18 decimals.", r"^-?[0-9]{1,38}(\.[0-9]{1,18})?$", "-12.500000000000000001";
+    Period: "Period", "A billing period: a calendar month.", r"^[0-9]{4}-(0[1-9]|1[0-2])$", "2026-09";
+    Moment: "Moment", "A time, in UTC.", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$", "2026-09-01T12:00:00.250Z";
 }

@@ -9,8 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use super::errors::ApiError;
 use super::trace::{self, Boundary};
 use super::{
-    AppState, assignments, audit, auth, charges, deployments, events, idempotency, integrations, keys, lines, metrics, openapi, plugins,
-    previews, quotas, ready, reports, rules, runs, session, shadows, snapshots, subaccounts, tenants, verify,
+    AppState, assignments, audit, auth, charges, deployments, described, events, idempotency, integrations, keys, lines, metrics, openapi,
+    plugins, previews, quotas, ready, reports, rules, runs, session, shadows, snapshots, subaccounts, tenants, verify,
 };
 
 /// Bytes of a JSON body: the largest configuration of a rule is half of it.
@@ -52,7 +52,7 @@ fn open_routes() -> OpenApiRouter<AppState> {
 pub fn document() -> OpenApi {
     let mut document = guarded().into_openapi();
     document.merge(open_routes().into_openapi());
-    document
+    described::complete(document)
 }
 
 /// All of the service. Every address but `/v1/health` and `/v1/ready` wants a token, those that do not exist as well.

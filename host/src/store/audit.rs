@@ -24,10 +24,10 @@ pub struct AuditEntry {
     /// Which of them: its id or name.
     pub subject: String,
     /// Null for what was made.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value)]
     pub before: Option<Value>,
     /// Null for what was deleted.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value)]
     pub after: Option<Value>,
 }
 
