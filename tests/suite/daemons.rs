@@ -12,12 +12,12 @@ use crate::server::Server;
 const ROWS: &str = "150000";
 const CHAIN: &str = "[[rule]]\ntitle = \"Plus ten\"\nplugin = \"markup\"\nconfig = { percent = \"10\" }\n";
 
-fn items(page: &Value) -> &Vec<Value> {
+pub(crate) fn items(page: &Value) -> &Vec<Value> {
     page["items"].as_array().unwrap()
 }
 
 /// Waits without a pause, so that what lasts for a tenth of a second is seen.
-fn catch(server: &Server, path: &str, seen: impl Fn(&Value) -> bool) {
+pub(crate) fn catch(server: &Server, path: &str, seen: impl Fn(&Value) -> bool) {
     let since = Instant::now();
     while !seen(&server.get(path)) {
         assert!(since.elapsed() < Duration::from_secs(60), "GET {path} never showed it");
@@ -25,7 +25,7 @@ fn catch(server: &Server, path: &str, seen: impl Fn(&Value) -> bool) {
 }
 
 /// A bill, and what one daemon makes of it: without a rule and with one.
-fn bill(dir: &Path) -> (String, Value) {
+pub(crate) fn bill(dir: &Path) -> (String, Value) {
     let (bills, chain) = (dir.join("bills"), dir.join("chain.toml"));
     std::fs::write(&chain, CHAIN).unwrap();
     let (bills, chain) = (bills.to_str().unwrap(), chain.to_str().unwrap());
@@ -36,7 +36,7 @@ fn bill(dir: &Path) -> (String, Value) {
 }
 
 /// One tenant that holds every account of the bill.
-fn on_board(server: &Server, bills: &str) {
+pub(crate) fn on_board(server: &Server, bills: &str) {
     server.post("/v1/integrations", &json!({ "name": "AWS", "kind": "folder", "location": bills }));
     server.wait("/v1/integrations", |page| items(page)[0]["status"] == "stable" && !items(page)[0]["last_refresh_at"].is_null());
     let tenant = server.post("/v1/tenants", &json!({ "name": "all" }));
@@ -45,7 +45,7 @@ fn on_board(server: &Server, bills: &str) {
     server.post("/v1/subaccounts/assign", &json!({ "subaccounts": accounts, "tenant_id": tenant["id"] }));
 }
 
-fn plus_ten(server: &Server) {
+pub(crate) fn plus_ten(server: &Server) {
     let rule = server.post("/v1/rules", &json!({ "title": "Plus ten", "plugin": "markup", "config": { "percent": "10" } }));
     server.post("/v1/assignments", &json!({ "rule_id": rule["id"] }));
 }
@@ -53,7 +53,7 @@ fn plus_ten(server: &Server) {
 #[test]
 fn a_daemon_on_postgresql_imports_rates_and_restarts() {
     let Some(database) = fresh_database() else {
-        return eprintln!("skipped: PostgreSQL\'s server is not installed");
+        return eprintln!("skipped: PostgreSQL's server is not installed");
     };
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
@@ -81,7 +81,7 @@ fn all_accounts(server: &Server) -> Vec<Value> {
 #[test]
 fn the_work_of_a_daemon_that_is_killed_while_it_rates_is_taken_over_and_done_once() {
     let Some(database) = fresh_database() else {
-        return eprintln!("skipped: PostgreSQL\'s server is not installed");
+        return eprintln!("skipped: PostgreSQL's server is not installed");
     };
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");

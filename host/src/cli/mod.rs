@@ -2,6 +2,7 @@
 //!
 //! Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 the run failed, 2 bad usage or bad input.
 
+pub mod backup;
 pub mod bill;
 pub mod client;
 pub mod demo;
@@ -45,6 +46,12 @@ enum Command {
     /// Make a sample reseller with bills, tenants and rules, rate it, and serve it
     #[command(after_help = demo::EXAMPLES)]
     Demo(demo::Args),
+    /// Write everything that a daemon keeps to one file, while it runs
+    #[command(after_help = backup::BACKUP_EXAMPLES)]
+    Backup(backup::BackupArgs),
+    /// Make a data folder of a backup
+    #[command(after_help = backup::RESTORE_EXAMPLES)]
+    Restore(backup::RestoreArgs),
     /// Work with bills: generate one
     #[command(arg_required_else_help = true)]
     Bill(bill::Args),
@@ -126,6 +133,8 @@ pub fn main() -> ExitCode {
     });
     let done = match cli.command {
         Command::Demo(args) => demo::run(args),
+        Command::Backup(args) => backup::backup(args),
+        Command::Restore(args) => backup::restore(args),
         Command::Bill(args) => bill::run(args),
         Command::Key(args) => key::run(args),
         Command::Plugin(args) => plugin::run(args),

@@ -6,6 +6,7 @@
 
 pub mod address;
 mod background;
+pub mod backup;
 mod bucket;
 pub mod change;
 pub mod compare;

@@ -70,6 +70,18 @@ impl Address {
         })
     }
 
+    /// Readers alone, of a database that is there.
+    pub(super) async fn readers(&self) -> Result<DbPool> {
+        sqlx::any::install_default_drivers();
+        Ok(pool_of_readers(self.kind()).connect_with(self.options("ro")?).await?)
+    }
+
+    /// A writer alone, of a database that may be new and is brought to no version.
+    pub(super) async fn writers(&self) -> Result<DbPool> {
+        sqlx::any::install_default_drivers();
+        Ok(pool(self.kind().writer_settings()).max_connections(1).connect_with(self.options("rwc")?).await?)
+    }
+
     /// Opens the database, makes it or brings it up to date, and gives its writer and its readers.
     pub(super) async fn connect(&self) -> Result<(Writer, DbPool)> {
         sqlx::any::install_default_drivers();
