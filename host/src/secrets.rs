@@ -1,7 +1,8 @@
 //! Secrets at rest: sealed with a key that is not in the database, so that a copy of the database alone opens none of them.
 //!
 //! A sealed text names its place (`sign-in/msp/client_secret`), and opens only there: one that is copied into another row is refused.
-//! What is sealed is never shown again; callers are told only whether there is one.
+//! What is sealed is never shown again; callers are told only whether there is one. The key is in a file, or in the environment where
+//! several daemons share a database. Keys are read each time, so that a rotation counts at once: the first one seals, all of them open.
 
 use std::fs;
 use std::io::{self, Write};
@@ -14,8 +15,17 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 
 use crate::clock::Clock;
 
-/// Bytes of the key.
+/// The file in the data folder.
+const FILE: &str = "secrets.key";
+
+/// Keys as the file has them, in its place.
+const VARIABLE: &str = "RERATE_SECRET_KEY";
+
+/// Bytes of a key.
 const KEY_BYTES: usize = 32;
+
+/// Keys at a time: the one in use, and those before it.
+const MAX_KEYS: usize = 16;
 
 /// How a sealed text begins: what it was sealed with, for the day when that changes.
 const SEALED: &str = "sealed1:";
@@ -24,8 +34,10 @@ const SEALED: &str = "sealed1:";
 pub enum SecretError {
     #[error("cannot use the key of the secrets in {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("{} holds no key of the secrets: it should be 64 hexadecimal digits", .0.display())]
-    NoKey(PathBuf),
+    #[error("{0} holds no key of the secrets: it should be 64 hexadecimal digits, or up to {MAX_KEYS} such keys with commas between")]
+    NoKey(String),
+    #[error("{} holds {MAX_KEYS} keys already: take the last ones out, with which nothing is sealed any more", .0.display())]
+    TooMany(PathBuf),
     #[error("a secret cannot be opened: it was sealed with another key; put the secrets.key back that belongs to this database")]
     OtherKey,
 }
@@ -33,7 +45,9 @@ pub enum SecretError {
 /// Seals and opens. Cheap to clone; never shown.
 #[derive(Clone)]
 pub struct Secrets {
-    key: Arc<LessSafeKey>,
+    file: Arc<Path>,
+    /// What the environment gives in place of the file.
+    given: Option<Arc<str>>,
     clock: Clock,
 }
 
@@ -43,72 +57,125 @@ impl std::fmt::Debug for Secrets {
     }
 }
 
+/// A key and its digits.
+struct Key {
+    key: LessSafeKey,
+    digits: String,
+}
+
 impl Secrets {
-    /// With the key of a file, 64 hexadecimal digits. Made, readable by its owner only, if there is none.
-    pub fn open_file(path: &Path, clock: Clock) -> Result<Self, SecretError> {
-        let failed = |source| SecretError::File { path: path.to_owned(), source };
-        let text = match fs::read_to_string(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let text: String = clock.random::<KEY_BYTES>().iter().map(|byte| format!("{byte:02x}")).collect();
-                write_private(path, &text).map_err(failed)?;
-                text
-            }
-            read => read.map_err(failed)?,
-        };
-        let key = key_of(text.trim()).ok_or_else(|| SecretError::NoKey(path.to_owned()))?;
-        Self::new(&key, clock).ok_or_else(|| SecretError::NoKey(path.to_owned()))
+    /// With the keys of a data folder, unless the environment gives others.
+    pub fn of(data: &Path, clock: Clock) -> Result<Self, SecretError> {
+        let given = std::env::var(VARIABLE).ok().filter(|text| !text.trim().is_empty());
+        Self::checked(Self { file: data.join(FILE).into(), given: given.map(Into::into), clock })
     }
 
-    fn new(key: &[u8; KEY_BYTES], clock: Clock) -> Option<Self> {
-        let key = UnboundKey::new(&CHACHA20_POLY1305, key).ok()?;
-        Some(Self { key: Arc::new(LessSafeKey::new(key)), clock })
+    /// With the keys of a file, each 64 hexadecimal digits. Made, readable by its owner only, if there is none.
+    pub fn open_file(path: &Path, clock: Clock) -> Result<Self, SecretError> {
+        Self::checked(Self { file: path.into(), given: None, clock })
+    }
+
+    fn checked(self) -> Result<Self, SecretError> {
+        if self.given.is_none() && !self.file.exists() {
+            self.make_file()?;
+        }
+        self.keys()?;
+        Ok(self)
     }
 
     /// The text, sealed for one place.
     pub fn seal(&self, place: &str, text: &str) -> Result<String, SecretError> {
+        let keys = self.keys()?;
+        let Key { key, .. } = keys.first().ok_or(SecretError::OtherKey)?;
         // 96 random bits: a billion sealed texts are far from two that share them.
         let nonce: [u8; NONCE_LEN] = self.clock.random();
         let mut sealed = text.as_bytes().to_vec();
-        self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(place.as_bytes()), &mut sealed)
+        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(place.as_bytes()), &mut sealed)
             .map_err(|_| SecretError::OtherKey)?;
         Ok(format!("{SEALED}{}", STANDARD_NO_PAD.encode([nonce.as_slice(), &sealed].concat())))
     }
 
     /// The text that was sealed for this place.
     pub fn open(&self, place: &str, sealed: &str) -> Result<String, SecretError> {
-        self.opened(place, sealed).ok_or(SecretError::OtherKey)
+        let keys = self.keys()?;
+        keys.iter().find_map(|key| opened(&key.key, place, sealed)).ok_or(SecretError::OtherKey)
     }
 
-    fn opened(&self, place: &str, sealed: &str) -> Option<String> {
-        let mut bytes = STANDARD_NO_PAD.decode(sealed.strip_prefix(SEALED)?).ok()?;
-        let (nonce, text) = bytes.split_at_mut_checked(NONCE_LEN)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let plain = self.key.open_in_place(nonce, Aad::from(place.as_bytes()), text).ok()?;
-        String::from_utf8(plain.to_vec()).ok()
+    /// Opens and seals again, with the first key.
+    pub fn seal_again(&self, place: &str, sealed: &str) -> Result<String, SecretError> {
+        self.seal(place, &self.open(place, sealed)?)
+    }
+
+    /// A new first key before those that there are, which go on opening what was sealed with them. Of keys in the environment, whoever set
+    /// them adds one.
+    pub fn add_key(&self) -> Result<(), SecretError> {
+        let mut digits = vec![self.new_digits()];
+        digits.extend(self.keys()?.into_iter().map(|key| key.digits));
+        if digits.len() > MAX_KEYS {
+            return Err(SecretError::TooMany(self.file.to_path_buf()));
+        }
+        self.replace(&digits)
+    }
+
+    fn keys(&self) -> Result<Vec<Key>, SecretError> {
+        let (name, text) = match &self.given {
+            Some(text) => (VARIABLE.to_owned(), text.to_string()),
+            None => (self.file.display().to_string(), fs::read_to_string(&self.file).map_err(|source| self.failed(source))?),
+        };
+        let keys = text.trim().split(',').map(|part| key_of(part.trim())).collect::<Option<Vec<Key>>>();
+        keys.filter(|keys| keys.len() <= MAX_KEYS).ok_or(SecretError::NoKey(name))
+    }
+
+    fn failed(&self, source: io::Error) -> SecretError {
+        SecretError::File { path: self.file.to_path_buf(), source }
+    }
+
+    fn new_digits(&self) -> String {
+        self.clock.random::<KEY_BYTES>().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Of two daemons that start at once, one makes the key.
+    fn make_file(&self) -> Result<(), SecretError> {
+        match self.file_of(&[self.new_digits()])?.persist_noclobber(&self.file) {
+            Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(self.failed(error.error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn replace(&self, digits: &[String]) -> Result<(), SecretError> {
+        if self.given.is_some() {
+            return Ok(());
+        }
+        self.file_of(digits)?.persist(&self.file).map_err(|error| self.failed(error.error))?;
+        Ok(())
+    }
+
+    /// A whole file beside the real one, that nobody else can read at any moment: a temporary file is its owner's alone.
+    fn file_of(&self, digits: &[String]) -> Result<tempfile::NamedTempFile, SecretError> {
+        let folder = self.file.parent().unwrap_or_else(|| Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|source| self.failed(source))?;
+        writeln!(file, "{}", digits.join(",")).and_then(|()| file.as_file().sync_all()).map_err(|source| self.failed(source))?;
+        Ok(file)
     }
 }
 
-fn key_of(text: &str) -> Option<[u8; KEY_BYTES]> {
+fn opened(key: &LessSafeKey, place: &str, sealed: &str) -> Option<String> {
+    let mut bytes = STANDARD_NO_PAD.decode(sealed.strip_prefix(SEALED)?).ok()?;
+    let (nonce, text) = bytes.split_at_mut_checked(NONCE_LEN)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let plain = key.open_in_place(nonce, Aad::from(place.as_bytes()), text).ok()?;
+    String::from_utf8(plain.to_vec()).ok()
+}
+
+fn key_of(digits: &str) -> Option<Key> {
     let mut key = [0; KEY_BYTES];
-    if text.len() != 2 * KEY_BYTES || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if digits.len() != 2 * KEY_BYTES || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     for (byte, at) in key.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
+        *byte = u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?;
     }
-    Some(key)
-}
-
-/// Writes a file that nobody else can read at any moment, and that is not there yet: of two daemons that start at once, one makes the key.
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    writeln!(file, "{text}")?;
-    file.sync_all()
+    Some(Key { key: LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, &key).ok()?), digits: digits.to_owned() })
 }
 
 #[cfg(test)]
@@ -162,5 +229,44 @@ mod tests {
         assert!(other.open("here", &sealed).is_err());
         fs::write(&path, "not a key").unwrap();
         assert!(Secrets::open_file(&path, Clock::system()).unwrap_err().to_string().contains("64 hexadecimal digits"));
+    }
+
+    #[test]
+    fn after_a_rotation_the_new_key_seals_and_the_old_one_opens_what_it_sealed() {
+        let (folder, secrets) = secrets();
+        let path = folder.path().join("secrets.key");
+        let other = Secrets::open_file(&path, Clock::system()).unwrap();
+        let old = secrets.seal("here", "s3cret").unwrap();
+        secrets.add_key().unwrap();
+        let new = other.seal_again("here", &old).unwrap();
+        assert_eq!(secrets.open("here", &old).unwrap(), "s3cret");
+        // Whoever takes the old key out keeps what was sealed again.
+        let text = fs::read_to_string(&path).unwrap();
+        secrets.replace(&[text.split(',').next().unwrap().to_owned()]).unwrap();
+        assert_eq!(other.open("here", &new).unwrap(), "s3cret");
+        assert!(other.open("here", &old).is_err());
+        for _ in 1..MAX_KEYS {
+            secrets.add_key().unwrap();
+        }
+        assert!(secrets.add_key().unwrap_err().to_string().contains("16 keys already"));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(folder.path().join("secrets.key")).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn keys_from_the_environment_take_the_files_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets.key");
+        let with = |text: &str| Secrets { file: path.as_path().into(), given: Some(text.into()), clock: Clock::system() };
+        let (one, two) = ("1".repeat(64), "2".repeat(64));
+        let sealed = with(&one).seal("here", "s3cret").unwrap();
+        let again = with(&format!("{two}, {one}")).seal_again("here", &sealed).unwrap();
+        assert_eq!(with(&two).open("here", &again).unwrap(), "s3cret");
+        assert!(with(&two).open("here", &sealed).is_err() && !path.exists());
+        assert!(with("12").keys().err().unwrap().to_string().contains("RERATE_SECRET_KEY"));
     }
 }
