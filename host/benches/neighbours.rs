@@ -111,8 +111,7 @@ impl World {
             name: "bench".to_owned(),
             kind: IntegrationKind::Folder,
             location: bills.display().to_string(),
-            endpoint: None,
-            region: None,
+            ..IntegrationFields::default()
         };
         daemon.store.integration_create(&fields).await.expect("an integration");
         daemon.jobs.poke(Change::Integrations);
@@ -120,7 +119,7 @@ impl World {
         let mut tenants = Vec::new();
         for account in 0..=TENANTS {
             let name = if account == TENANTS { "Neighbour".to_owned() } else { format!("Tenant {account}") };
-            let tenant = daemon.store.tenant_create(&TenantFields { name, contact_email: None }).await.expect("a tenant");
+            let tenant = daemon.store.tenant_create(&TenantFields { name, ..TenantFields::default() }).await.expect("a tenant");
             let found = daemon.store.subaccounts(&SubaccountFilter::default(), &PageRequest::largest()).await.expect("subaccounts").items;
             let own = found.into_iter().find(|found| found.sub_account_id == account.to_string()).expect("the subaccount");
             daemon.store.subaccounts_move(&[own.id], Some(&tenant.id)).await.expect("a holder");

@@ -74,13 +74,12 @@ async fn prepare(daemon: &Daemon, folder: &Path) {
         name: "bench".to_owned(),
         kind: IntegrationKind::Folder,
         location: bills.display().to_string(),
-        endpoint: None,
-        region: None,
+        ..IntegrationFields::default()
     };
     store.integration_create(&fields).await.expect("an integration");
     daemon.jobs.poke(Change::Integrations);
     daemon.jobs.idle().await;
-    let tenant = store.tenant_create(&TenantFields { name: "Acme".to_owned(), contact_email: None }).await.expect("a tenant");
+    let tenant = store.tenant_create(&TenantFields { name: "Acme".to_owned(), ..TenantFields::default() }).await.expect("a tenant");
     let found = store.subaccounts(&SubaccountFilter::default(), &PageRequest::largest()).await.expect("the subaccount").items;
     store.subaccounts_move(&[found[0].id.clone()], Some(&tenant.id)).await.expect("a holder");
     let config = serde_json::json!({"where": [{"column": "ServiceName", "is_in": ["Service 7"]}]});

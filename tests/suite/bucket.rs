@@ -71,6 +71,11 @@ impl Api {
         request.send_json(body).unwrap().body_mut().read_json().unwrap()
     }
 
+    fn put(&self, path: &str, body: &Value) -> Value {
+        let request = ureq::put(format!("{}{path}", self.base)).header("authorization", format!("Bearer {}", self.token));
+        request.send_json(body).unwrap().body_mut().read_json().unwrap()
+    }
+
     /// Waits until the integration has been looked through.
     fn refreshed(&self, id: &str) -> Value {
         for _ in 0..600 {
@@ -122,6 +127,71 @@ fn a_bill_in_a_bucket_is_the_same_bill_as_in_a_folder() {
         create(json!({"name": "none", "kind": "s3", "location": "s3://no-such-bucket", "endpoint": endpoint, "region": "us-east-1"}));
     assert_eq!(missing["status"], "error");
     assert_eq!(missing["error"], "the bucket s3://no-such-bucket: NoSuchBucket: The specified bucket does not exist");
+}
+
+/// A second daemon, without any credentials of its own.
+#[test]
+fn an_integrations_own_credentials_open_its_bucket_and_are_nowhere_in_plain_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let bills = folder.path().join("bills");
+    let made = rerate(&["bill", "generate", "--rows", "500", "--period", "2026-09", "--out", bills.to_str().unwrap()]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let Some((_bucket, endpoint)) = bucket(&bills) else {
+        eprintln!("skipped: python3 has no moto");
+        return;
+    };
+    let data = folder.path().join("data");
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_rerate"));
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data).current_dir(root()).stdout(Stdio::piped());
+    serve.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY").env_remove("RERATE_SECRET_KEY");
+    serve.env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9");
+    let (_daemon, line) = started(serve);
+    let base = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}")).to_owned();
+    let api = Api { base, token: std::fs::read_to_string(data.join("admin.token")).unwrap().trim().to_owned() };
+
+    let tenant = api.post("/v1/tenants", &json!({"name": "Acme"}))["id"].clone();
+    let body = json!({"name": "own", "kind": "s3", "location": "s3://bills/exports", "endpoint": endpoint, "region": "us-east-1",
+        "tenant_id": tenant});
+    let id = api.post("/v1/integrations", &body)["id"].as_str().unwrap().to_owned();
+    let without = api.refreshed(&id);
+    assert_eq!(without["error"], "a tenant's own bucket is read with its own credentials only, and none are set");
+    let secret = "a-secret-that-nobody-sees";
+    let set = api
+        .put(&format!("/v1/integrations/{id}/credentials"), &json!({"access_key_id": "AKIATESTTESTTESTQRST", "secret_access_key": secret}));
+    assert_eq!(set["credentials"]["access_key_ends"], "QRST");
+    let stable = || {
+        for _ in 0..600 {
+            let integration = api.get(&format!("/v1/integrations/{id}"));
+            if integration["status"] == "stable" {
+                return integration;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("not stable within a minute: {}", api.get(&format!("/v1/integrations/{id}")));
+    };
+    stable();
+    // Everything is the tenant's, without anybody assigning it.
+    let month = api.get("/v1/reports/margin")["months"][0].clone();
+    assert_eq!((&month["source_charges"], &month["unassigned_charges"]), (&json!(500), &json!(0)));
+
+    let before = std::fs::read_to_string(data.join("secrets.key")).unwrap();
+    assert_eq!(api.post("/v1/secrets/rotate", &json!({}))["sealed_again"], 1);
+    assert_ne!(std::fs::read_to_string(data.join("secrets.key")).unwrap(), before);
+    api.post(&format!("/v1/integrations/{id}/refresh"), &json!({}));
+    std::thread::sleep(Duration::from_millis(500));
+    stable();
+    for file in files_below(&data) {
+        let bytes = std::fs::read(&file).unwrap();
+        let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+        assert!(!found, "{} has the secret in plain text", file.display());
+    }
+    let audit = api.get("/v1/audit?noun=credentials").to_string();
+    assert!(audit.contains("QRST") && !audit.contains(secret));
+}
+
+fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
 /// Bytes of the files with this ending below a folder.

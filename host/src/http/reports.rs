@@ -15,7 +15,7 @@ use super::extract::Query;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::rated::RuleEffect;
-use crate::store::{MAX_PAGE, PageRequest, PeriodSplit, Run, RunState, Store};
+use crate::store::{MAX_PAGE, PageRequest, PeriodSplit, Run, RunState, Store, TenantFilter};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(report_margin))
@@ -69,6 +69,8 @@ enum Freshness {
     Current,
     Pending,
     Failed,
+    /// The tenant is suspended or unlinked: its result stays as it was then.
+    Frozen,
 }
 
 /// All of a period and currency: tenants + unassigned = source, to the last digit.
@@ -86,7 +88,7 @@ struct MonthMargin {
     /// What the tenants are charged; none while one of them has no result.
     charged: Option<Amount>,
     margin: Option<Amount>,
-    /// Whether every tenant's result is current.
+    /// Whether every tenant's result is current, or frozen.
     settled: bool,
 }
 
@@ -99,8 +101,12 @@ async fn report_margin(State(state): State<AppState>, Query(query): Query<Margin
     let published = store.published_runs(tenant, query.period).await?;
     let pending = store.runs_pending().await?;
     let splits = store.splits(query.period).await?;
+    let frozen: BTreeSet<String> = store.tenants_frozen().await?.into_iter().collect();
     let mut tenants = rows(&names, &splits, published, &pending);
     for row in &mut tenants {
+        if frozen.contains(&row.tenant_id) {
+            row.state = Freshness::Frozen;
+        }
         if row.state == Freshness::Current
             && let Some(run) = store.run_latest(&row.tenant_id, row.period, &row.currency).await?
             && run.state == RunState::Failed
@@ -121,7 +127,7 @@ async fn names(store: &Store, tenant: Option<&str>) -> ApiResult<BTreeMap<String
     let mut names = BTreeMap::new();
     let mut page = PageRequest::largest();
     loop {
-        let found = store.tenants(&page).await?;
+        let found = store.tenants(&TenantFilter::default(), &page).await?;
         names.extend(found.items.into_iter().map(|tenant| (tenant.id, tenant.name)));
         match found.next {
             Some(next) => page = PageRequest::new(Some(MAX_PAGE), Some(next)),
@@ -191,7 +197,7 @@ fn months(splits: Vec<PeriodSplit>, tenants: &[TenantMargin]) -> ApiResult<Vec<M
         let of_month = || tenants.iter().filter(|row| row.period == split.period && row.currency == split.currency);
         let charged = of_month().try_fold(Amount::ZERO, |sum, row| sum.checked_add(row.charged?));
         months.push(MonthMargin {
-            settled: of_month().all(|row| row.state == Freshness::Current && row.run_id.is_some()),
+            settled: of_month().all(|row| matches!(row.state, Freshness::Current | Freshness::Frozen) && row.run_id.is_some()),
             margin: charged.and_then(|charged| charged.checked_sub(billed)),
             charged,
             billed,

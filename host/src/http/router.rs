@@ -9,8 +9,9 @@ use utoipa_axum::router::OpenApiRouter;
 use super::errors::ApiError;
 use super::trace::{self, Boundary};
 use super::{
-    AppState, assignments, audit, auth, charges, deployments, described, events, idempotency, integrations, keys, lines, metrics, openapi,
-    plugins, previews, quotas, ready, reports, rules, runs, session, shadows, snapshots, subaccounts, tenants, verify,
+    AppState, assignments, audit, auth, charges, deployments, described, domains, events, idempotency, integrations, keys, lines, metrics,
+    openapi, plugins, previews, quotas, ready, reports, rules, runs, secrets, session, shadows, snapshots, subaccounts, tenant_import,
+    tenants, verify, virtuals,
 };
 
 /// Bytes of a JSON body: the largest configuration of a rule is half of it.
@@ -22,8 +23,12 @@ fn guarded() -> OpenApiRouter<AppState> {
         .merge(session::routes())
         .merge(openapi::routes())
         .merge(tenants::routes())
+        .merge(tenant_import::routes())
+        .merge(domains::routes())
         .merge(quotas::routes())
         .merge(integrations::routes())
+        .merge(secrets::routes())
+        .merge(virtuals::routes())
         .merge(snapshots::routes())
         .merge(subaccounts::routes())
         .merge(rules::routes())

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 use super::AppState;
 use super::auth::Caller;
 use super::errors::{ApiResult, Problems};
-use crate::store::{PageRequest, Token};
+use crate::store::{PageRequest, TenantFilter, Token};
 
 /// What answers without a token.
 pub(super) fn open_routes() -> OpenApiRouter<AppState> {
@@ -31,7 +31,7 @@ struct Health {
 /// Says whether the daemon answers and its database does.
 #[utoipa::path(get, path = "/v1/health", tag = "session", security(()), responses((status = 200, body = Health), Problems))]
 async fn health(State(state): State<AppState>) -> ApiResult<Json<Health>> {
-    state.store.tenants(&PageRequest::new(Some(1), None)).await?;
+    state.store.tenants(&TenantFilter::default(), &PageRequest::new(Some(1), None)).await?;
     Ok(Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") }))
 }
 

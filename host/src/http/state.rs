@@ -1,5 +1,6 @@
 //! What handlers work with.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -8,8 +9,9 @@ use super::errors::{ApiError, ApiResult};
 use super::metrics::Metrics;
 use crate::events::Events;
 use crate::jobs::replay::Replayer;
-use crate::jobs::{Change, DataDir, Jobs};
+use crate::jobs::{Change, DataDir, Jobs, litter};
 use crate::plugins::{CheckError, Plugins};
+use crate::secrets::Secrets;
 use crate::store::{Store, StoreError};
 
 type Poke = dyn Fn(Change) + Send + Sync;
@@ -56,6 +58,20 @@ impl AppState {
 
     pub(super) fn replayer(&self) -> ApiResult<&Replayer> {
         self.replayer.as_ref().ok_or_else(|| ApiError::internal("this service has no data folder"))
+    }
+
+    /// Removes what deleted integrations and runs left: files of the lake by their names there, and copies of buckets.
+    pub(super) async fn remove_files(&self, files: Vec<String>, integrations: Vec<String>) {
+        let Some(data) = self.data.clone() else { return };
+        let files = files.into_iter().map(|name| data.lake().join(name));
+        let spools = integrations.into_iter().map(|id| data.spool().join(id));
+        let paths: Vec<PathBuf> = files.chain(spools).collect();
+        let _ = tokio::task::spawn_blocking(move || litter::remove_all(&paths)).await; // what stays is litter of the next start
+    }
+
+    /// Where credentials are sealed.
+    pub(super) fn secrets(&self) -> ApiResult<Secrets> {
+        Secrets::of(self.data()?.root(), self.store.clock().clone()).map_err(ApiError::internal)
     }
 
     pub(super) fn poke(&self, change: Change) {

@@ -23,6 +23,7 @@ mod nouns;
 mod operations;
 mod previews;
 mod requests;
+mod roster;
 mod rules;
 
 struct TestApp {

@@ -2,7 +2,7 @@
 //!
 //! The spool repeats the bucket's layout, with an empty file in place of each object that has not been fetched, so that bills are found in
 //! it as in any folder. A broken download goes on where it stopped, as long as the object is still the same one. The bucket is never
-//! written to. Credentials come from the environment (`AWS_ACCESS_KEY_ID`, ...), never from the store.
+//! written to. Credentials are the integration's, or come from the environment (`AWS_ACCESS_KEY_ID`, ...) where it has none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -54,6 +54,20 @@ pub(super) struct BucketLocation {
     pub region: Option<String>,
 }
 
+/// What opens a bucket. Told to nobody: it has no `Debug`.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub struct Credentials {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_token: Option<String>,
+}
+
+/// Where an integration's credentials are sealed for.
+pub fn place_of(integration_id: &str) -> String {
+    format!("integrations/{integration_id}/credentials")
+}
+
 pub(super) struct Bucket {
     store: Arc<dyn ObjectStore>,
     prefix: object_store::path::Path,
@@ -61,14 +75,26 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub(super) fn open(location: &BucketLocation) -> Result<Self, BucketError> {
+    /// Without credentials, with the daemon's own.
+    pub(super) fn open(location: &BucketLocation, credentials: Option<Credentials>) -> Result<Self, BucketError> {
         let bad = || BucketError::Location(location.url.clone());
         let (bucket, prefix) = location.url.strip_prefix("s3://").map(|rest| rest.split_once('/').unwrap_or((rest, ""))).ok_or_else(bad)?;
         if bucket.is_empty() {
             return Err(bad());
         }
         let prefix = object_store::path::Path::parse(prefix.trim_end_matches('/')).map_err(|_| bad())?;
-        let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+        // Nothing of the daemon's own credentials may mix with those of an integration.
+        let builder = match credentials {
+            None => AmazonS3Builder::from_env(),
+            Some(Credentials { access_key_id, secret_access_key, session_token }) => {
+                let builder = AmazonS3Builder::new().with_access_key_id(access_key_id).with_secret_access_key(secret_access_key);
+                match session_token {
+                    Some(token) => builder.with_token(token),
+                    None => builder,
+                }
+            }
+        };
+        let mut builder = builder.with_bucket_name(bucket);
         if let Some(endpoint) = &location.endpoint {
             builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
         }
@@ -338,7 +364,7 @@ mod tests {
     fn a_location_that_is_no_bucket_is_refused() {
         for url in ["bills", "s3://", "http://bills/x", "s3:///x"] {
             let location = BucketLocation { url: url.to_owned(), endpoint: None, region: None };
-            assert!(matches!(Bucket::open(&location), Err(BucketError::Location(_))), "{url}");
+            assert!(matches!(Bucket::open(&location, None), Err(BucketError::Location(_))), "{url}");
         }
     }
 }

@@ -124,10 +124,17 @@ pub(super) async fn reconcile(inner: &Arc<Inner>) -> Result<(), ReconcileError> 
     start_next(inner, &planned, open).await
 }
 
-/// A tenant that holds nothing in a month any more has no bill there.
+/// A tenant that holds nothing in a month any more has no bill there; of one that is not active everything published stays.
 async fn withdraw_unwanted(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<(), StoreError> {
     let known: BTreeSet<Key> = facts.published.iter().chain(&facts.pending).map(Key::of).collect();
+    let pending: BTreeSet<Key> = facts.pending.iter().map(Key::of).collect();
     for key in known.into_iter().filter(|key| !plan.wanted.contains_key(key)) {
+        if facts.frozen.contains(&key.tenant) {
+            if pending.contains(&key) {
+                inner.store.run_give_up(&key.tenant, key.period, &key.currency).await?;
+            }
+            continue;
+        }
         inner.store.run_withdraw(&key.tenant, key.period, &key.currency).await?;
         inner.events.send(Event::Withdrawn { tenant: key.tenant, period: key.period, currency: key.currency });
     }

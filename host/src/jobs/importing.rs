@@ -12,7 +12,7 @@ use std::time::Duration;
 use object_store::ObjectMeta;
 use tokio::sync::watch;
 
-use super::bucket::{self, Bucket, BucketError, BucketLocation};
+use super::bucket::{self, Bucket, BucketError, BucketLocation, Credentials, place_of};
 use super::engine::Causes;
 use super::ingest::{IngestError, Ingested, ingest};
 use super::{Inner, lock};
@@ -22,8 +22,10 @@ use crate::domain::period::Period;
 use crate::domain::progress::Progress;
 use crate::events::{Event, Position};
 use crate::lake::{LakeError, SnapshotReader, WrittenPeriod};
+use crate::secrets::{SecretError, Secrets};
 use crate::store::{
-    CurrencyTotal, Integration, IntegrationKind, IntegrationStatus, PageRequest, Part, PeriodContent, StoreError, SubaccountContent,
+    CurrencyTotal, Integration, IntegrationFilter, IntegrationKind, IntegrationStatus, PageRequest, Part, PeriodContent, StoreError,
+    SubaccountContent,
 };
 
 /// How often an import's progress is told.
@@ -48,6 +50,10 @@ enum ImportError {
     Bills(Vec<String>),
     #[error("two bills cover {period}: {first} and {second}; give each its own integration")]
     TwoBills { period: Period, first: String, second: String },
+    #[error("a tenant's own bucket is read with its own credentials only, and none are set")]
+    NoCredentials,
+    #[error("the credentials: {0}")]
+    Secret(#[from] SecretError),
     #[error("a billed amount of one account passes 38 digits")]
     SumOutOfRange,
     #[error("the import stopped on a defect in rerate; the log says where")]
@@ -83,7 +89,10 @@ pub(super) async fn run(inner: Arc<Inner>) {
         }
         tokio::select! {
             () = inner.import_wake.notified() => {}
-            () = tokio::time::sleep(inner.options.refresh_every) => mark_all(&inner).await,
+            () = tokio::time::sleep(inner.options.look_every) => {
+                let now = inner.store.clock().now();
+                mark(&inner, |integration| integration.next_refresh_at.is_none_or(|at| at <= now)).await;
+            }
             () = stopped(&mut stop) => return,
         }
     }
@@ -103,7 +112,7 @@ pub(super) async fn mark_all(inner: &Inner) {
 async fn mark(inner: &Inner, which: impl Fn(&Integration) -> bool) {
     let mut page = PageRequest::largest();
     loop {
-        match inner.store.integrations(&page).await {
+        match inner.store.integrations(&IntegrationFilter::default(), &page).await {
             Ok(found) => {
                 lock(&inner.imports).due.extend(found.items.into_iter().filter(&which).map(|integration| integration.id));
                 match found.next {
@@ -187,6 +196,16 @@ async fn refresh_folder(inner: &Arc<Inner>, integration: &Integration) -> Result
     all_well(failed)
 }
 
+/// The integration's own. A tenant's never reads with the daemon's: those open the MSP's buckets.
+async fn credentials(inner: &Inner, integration: &Integration) -> Result<Option<Credentials>, ImportError> {
+    let Some(sealed) = inner.store.credentials_sealed(&integration.id).await? else {
+        return if integration.tenant_id.is_some() { Err(ImportError::NoCredentials) } else { Ok(None) };
+    };
+    let secrets = Secrets::of(inner.data.root(), inner.store.clock().clone())?;
+    let plain = secrets.open(&place_of(&integration.id), &sealed)?;
+    serde_json::from_str(&plain).map(Some).map_err(|_| ImportError::Secret(SecretError::OtherKey))
+}
+
 /// What makes a bucket a folder.
 struct Remote {
     bucket: Bucket,
@@ -197,7 +216,8 @@ struct Remote {
 async fn refresh_bucket(inner: &Arc<Inner>, integration: &Integration) -> Result<(), ImportError> {
     let location =
         BucketLocation { url: integration.location.clone(), endpoint: integration.endpoint.clone(), region: integration.region.clone() };
-    let bucket = Bucket::open(&location)?;
+    let credentials = credentials(inner, integration).await?;
+    let bucket = Bucket::open(&location, credentials)?;
     let remote = Remote { objects: bucket.list().await?, bucket, spool: inner.data.spool().join(&integration.id) };
     remote.bucket.mirror(&remote.spool, &remote.objects, &Progress::new()).await?;
     let path = remote.spool.clone();

@@ -1,10 +1,11 @@
 //! Removes what a stopped process left: folders of imports that never ended, rated files of runs that were not published, half-written
-//! files. Runs when the work begins, while nothing else writes, or only a lost daemon whose files nobody will name.
+//! files. Runs when the work begins, while nothing else writes, or only a lost daemon whose files nobody will name; what is deleted for
+//! good meanwhile is removed by name.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::JobsError;
@@ -29,6 +30,19 @@ pub(super) async fn remove(store: &Store, data: &DataDir, shared: bool) -> Resul
     let from = if shared { FORGOTTEN } else { Duration::ZERO };
     empty(&data.exports(), from).map_err(io_at(&data.exports()))?;
     empty(&data.scratch(), from).map_err(io_at(&data.scratch()))
+}
+
+/// Removes files and folders that nothing names any more. What cannot be removed now is litter of the next start.
+pub fn remove_all(paths: &[PathBuf]) {
+    for path in paths {
+        let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(path = %path.display(), %error, "a file that nothing names any more cannot be removed now");
+            }
+            _ => {}
+        }
+    }
 }
 
 async fn snapshot_folders(store: &Store) -> Result<BTreeSet<String>, JobsError> {

@@ -7,7 +7,7 @@
 pub mod address;
 mod background;
 pub mod backup;
-mod bucket;
+pub mod bucket;
 pub mod change;
 pub mod compare;
 mod data_dir;
@@ -16,7 +16,7 @@ mod identity;
 mod importing;
 pub mod ingest;
 mod lanes;
-mod litter;
+pub mod litter;
 mod peers;
 mod plan;
 pub mod preview;
@@ -27,6 +27,7 @@ pub mod shadow;
 mod tally;
 #[cfg(test)]
 mod tests;
+pub mod virtuals;
 mod wake;
 mod work;
 
@@ -51,15 +52,15 @@ use crate::store::{Store, StoreError, Term};
 pub struct Options {
     /// Threads of one import or rating.
     pub workers: usize,
-    /// Between two looks at an integration that nobody asks for.
-    pub refresh_every: Duration,
+    /// Between two looks for integrations whose time has come.
+    pub look_every: Duration,
 }
 
 impl Default for Options {
-    /// A thread a core. Providers refresh a bill a few times a day: a quarter of an hour is soon enough, and a look is cheap.
+    /// A thread a core. Integrations are refreshed every five minutes at most: half a minute of delay is nothing.
     fn default() -> Self {
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { workers, refresh_every: Duration::from_secs(15 * 60) }
+        Self { workers, look_every: Duration::from_secs(30) }
     }
 }
 

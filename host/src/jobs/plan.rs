@@ -26,6 +26,8 @@ pub(super) struct Facts {
     /// Failed, and nothing was tried since.
     pub(super) failed: Vec<Run>,
     pub(super) splits: Vec<PeriodSplit>,
+    /// Tenants that are not active: what is published for them stays, and nothing new is.
+    pub(super) frozen: BTreeSet<String>,
 }
 
 impl Facts {
@@ -38,6 +40,7 @@ impl Facts {
             pending: store.runs_pending().await?,
             failed: store.runs_failed().await?,
             splits: store.splits(None).await?,
+            frozen: store.tenants_frozen().await?.into_iter().collect(),
         })
     }
 }
@@ -109,7 +112,7 @@ pub(super) fn plan(facts: &Facts, asks_history: &dyn Fn(&ChainLink, &BillPeriod)
     for holding in &facts.holdings {
         let Some(month) = plan.months.get_mut(&holding.period) else { continue };
         month.add(holding)?;
-        if let Some(tenant) = &holding.tenant_id {
+        if let Some(tenant) = holding.tenant_id.as_ref().filter(|tenant| !facts.frozen.contains(*tenant)) {
             keys.insert(Key { period: holding.period, currency: holding.currency.clone(), tenant: tenant.clone() });
         }
     }

@@ -31,7 +31,7 @@ pub use error::LakeError;
 pub use export::{Export, Format, export};
 pub use file::{PartInfo, clean};
 pub use overlay::{OverlayReader, OverlayWriter};
-pub use page::{Cursor, Filter, MAX_PAGE, NotACursor, Page, Test, read_page};
+pub use page::{Cursor, Filter, MAX_PAGE, NotACursor, Page, Test, cells, read_page};
 pub use reader::SnapshotReader;
 pub use snapshot::{SnapshotWriter, WrittenPeriod};
 pub use zip::read_rated;

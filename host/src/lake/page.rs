@@ -105,7 +105,7 @@ pub fn read_page(
             found.truncate(room);
             if !found.is_empty() {
                 let batch = read_rated(snapshot, overlay, group, columns)?;
-                page.charges.extend(found.iter().map(|row| charge(&batch.columns, *row as usize)));
+                page.charges.extend(found.iter().map(|row| cells(&batch.columns, *row as usize)));
                 let positions = overlay.number(group).map(|number| overlay.rows(number)).transpose()?.unwrap_or_default();
                 page.places.extend(found.iter().map(|row| (group, positions[*row as usize])));
             }
@@ -118,7 +118,8 @@ pub fn read_page(
     Ok(page)
 }
 
-fn charge(columns: &[(std::sync::Arc<str>, Column)], row: usize) -> Map<String, Value> {
+/// One row, column to value: amounts as exact decimal text, times as text.
+pub fn cells(columns: &[(std::sync::Arc<str>, Column)], row: usize) -> Map<String, Value> {
     columns.iter().map(|(name, column)| (name.to_string(), text(column, row).map_or(Value::Null, Value::String))).collect()
 }
 

@@ -6,6 +6,7 @@ use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
 use super::audit::NOTHING;
+use super::tenants::managed_customer;
 use super::values::{flag, json};
 use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx, expect_version};
 use crate::clock::Moment;
@@ -114,9 +115,10 @@ impl AssignmentFields {
             sqlx::query_scalar("SELECT version FROM rules WHERE id = $1").bind(&self.rule_id).fetch_optional(&mut **tx).await?;
         rule.ok_or_else(|| StoreError::Invalid(format!("there is no rule {}", self.rule_id)))?;
         if let Some(tenant) = &self.tenant_id {
-            let known: Option<i64> =
-                sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(tenant).fetch_optional(&mut **tx).await?;
-            known.ok_or_else(|| StoreError::Invalid(format!("there is no tenant {tenant}")))?;
+            match managed_customer(tx, tenant).await {
+                Err(StoreError::NotFound { .. }) => return Err(StoreError::Invalid(format!("there is no tenant {tenant}"))),
+                known => known?,
+            };
         }
         Ok(())
     }

@@ -1,18 +1,27 @@
-//! Integrations: where bills come from.
+//! Integrations: where bills come from, whose they are, and who gets what they bring. Their credentials are in `credentials`.
 
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
+use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
-use super::{MAX_TEXT, Page, PageRequest, Result, Store, StoreError, checked_name, expect_version, unique};
+use super::audit::NOTHING;
+use super::exclude::Exclude;
+use super::tenants::managed_customer;
+use super::{DbRow, MAX_TEXT, Page, PageRequest, Result, Store, StoreError, Tx, checked_name, containing, expect_version, unique};
 use crate::clock::Moment;
+
+/// Minutes between two looks at an integration: providers refresh a bill a few times a day, and a look is cheap.
+pub const DEFAULT_REFRESH_MINUTES: i64 = 15;
+
+/// A bucket need not be listed more often; a week is the longest that anybody may forget.
+const REFRESH_MINUTES: std::ops::RangeInclusive<i64> = 5..=7 * 24 * 60;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum IntegrationKind {
     /// A folder that the daemon can read.
     Folder,
-    /// An S3-compatible bucket, read with the daemon's own credentials.
+    /// An S3-compatible bucket, read with the integration's credentials, or the daemon's own where the MSP's has none.
     S3,
 }
 
@@ -34,7 +43,15 @@ impl IntegrationStatus {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, ToSchema)]
+/// That there are credentials, and how a person tells which.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CredentialsHint {
+    /// The last four characters of the access key's id.
+    pub access_key_ends: String,
+    pub set_at: Moment,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Integration {
     pub id: String,
     pub name: String,
@@ -44,14 +61,54 @@ pub struct Integration {
     /// Of an S3-compatible service other than AWS.
     pub endpoint: Option<String>,
     pub region: Option<String>,
+    /// The tenant that owns it, and holds all its subaccounts; null for the MSP.
+    pub tenant_id: Option<String>,
+    /// The tenant that gets its new subaccounts; null where it is shared.
+    pub dedicated_to: Option<String>,
+    /// New subaccounts that nobody gets all the same: globs over id and name, separated by commas.
+    pub exclude: String,
+    /// Minutes between two looks that nobody asks for.
+    pub refresh_minutes: i64,
+    /// Never the credentials themselves; null where none are set.
+    pub credentials: Option<CredentialsHint>,
     pub status: IntegrationStatus,
     /// Why the last refresh failed.
     pub error: Option<String>,
     /// When the bills were last looked through to the end.
     pub last_refresh_at: Option<Moment>,
+    /// When they are looked through again by themselves; null before the first time, which is at once.
+    pub next_refresh_at: Option<Moment>,
     pub version: i64,
     pub created_at: Moment,
     pub updated_at: Moment,
+}
+
+impl FromRow<'_, DbRow> for Integration {
+    fn from_row(row: &DbRow) -> sqlx::Result<Self> {
+        let (ends, set_at): (Option<String>, Option<Moment>) = (row.try_get("hint")?, row.try_get("set_at")?);
+        let refresh_minutes: i64 = row.try_get("refresh_minutes")?;
+        let last_refresh_at: Option<Moment> = row.try_get("last_refresh_at")?;
+        Ok(Self {
+            id: row.try_get("id")?,
+            name: row.try_get("name")?,
+            kind: row.try_get("kind")?,
+            location: row.try_get("location")?,
+            endpoint: row.try_get("endpoint")?,
+            region: row.try_get("region")?,
+            tenant_id: row.try_get("tenant_id")?,
+            dedicated_to: row.try_get("dedicated_to")?,
+            exclude: row.try_get("exclude")?,
+            credentials: ends.zip(set_at).map(|(access_key_ends, set_at)| CredentialsHint { access_key_ends, set_at }),
+            status: row.try_get("status")?,
+            error: row.try_get("error")?,
+            next_refresh_at: last_refresh_at.map(|at| Moment(at.0.saturating_add(refresh_minutes * 60_000))),
+            refresh_minutes,
+            last_refresh_at,
+            version: row.try_get("version")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        })
+    }
 }
 
 /// What a caller sets.
@@ -62,6 +119,37 @@ pub struct IntegrationFields {
     pub location: String,
     pub endpoint: Option<String>,
     pub region: Option<String>,
+    /// Chosen when it is made; none means the MSP, and later no change.
+    pub tenant_id: Option<String>,
+    pub dedicated_to: Option<String>,
+    pub exclude: String,
+    pub refresh_minutes: i64,
+}
+
+impl Default for IntegrationFields {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            kind: IntegrationKind::Folder,
+            location: String::new(),
+            endpoint: None,
+            region: None,
+            tenant_id: None,
+            dedicated_to: None,
+            exclude: String::new(),
+            refresh_minutes: DEFAULT_REFRESH_MINUTES,
+        }
+    }
+}
+
+/// Which integrations to list; all that is set must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IntegrationFilter {
+    /// A part of the name or of the location.
+    pub search: Option<String>,
+    /// Only those that this tenant owns.
+    pub tenant_id: Option<String>,
+    pub status: Option<IntegrationStatus>,
 }
 
 impl IntegrationFields {
@@ -88,7 +176,30 @@ impl IntegrationFields {
         {
             return Err(StoreError::Invalid(format!("{endpoint:?} is not an http or https address")));
         }
+        if !REFRESH_MINUTES.contains(&self.refresh_minutes) {
+            let (least, most) = (REFRESH_MINUTES.start(), REFRESH_MINUTES.end());
+            return Err(StoreError::Invalid(format!("refresh_minutes is {}; it can be {least} to {most}", self.refresh_minutes)));
+        }
+        let exclude = Exclude::parse(&self.exclude)?;
+        if exclude != Exclude::default() && self.dedicated_to.is_none() {
+            return Err(StoreError::Invalid("exclude is for an integration that is dedicated to a tenant".to_owned()));
+        }
         checked_name("an integration's name", &self.name)
+    }
+
+    /// Who owns it, and who is given its subaccounts, are tenants that may have them.
+    async fn check_tenants(&self, tx: &mut Tx, owner: Option<&str>) -> Result<()> {
+        if owner.is_some() && self.dedicated_to.is_some() {
+            return Err(StoreError::Invalid("a tenant's own integration is not dedicated: all it brings is the tenant's".to_owned()));
+        }
+        for (field, id) in [("tenant_id", owner), ("dedicated_to", self.dedicated_to.as_deref())] {
+            let Some(id) = id else { continue };
+            match managed_customer(tx, id).await {
+                Err(StoreError::NotFound { .. }) => return Err(StoreError::Invalid(format!("{field}: there is no tenant {id}"))),
+                found => found?,
+            };
+        }
+        Ok(())
     }
 
     fn taken(&self, message: &str) -> String {
@@ -100,13 +211,27 @@ impl IntegrationFields {
     }
 }
 
+/// An integration with what is known of its credentials.
+macro_rules! integrations_where {
+    ($rest:literal) => {
+        concat!("SELECT i.*, c.hint, c.set_at FROM integrations i LEFT JOIN integration_credentials c ON c.integration_id = i.id ", $rest)
+    };
+}
+
+pub(super) async fn find(tx: &mut Tx, id: &str) -> Result<Integration> {
+    let found = sqlx::query_as(integrations_where!("WHERE i.id = $1")).bind(id).fetch_optional(&mut **tx).await?;
+    found.ok_or_else(|| StoreError::not_found("integration", id))
+}
+
 impl Store {
     pub async fn integration_create(&self, fields: &IntegrationFields) -> Result<Integration> {
         let (name, name_key) = fields.checked()?;
         let mut tx = self.begin().await?;
-        let integration = sqlx::query_as(
-            "INSERT INTO integrations (id, name, name_key, kind, location, endpoint, region, status, version, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $9) RETURNING *",
+        fields.check_tenants(&mut tx, fields.tenant_id.as_deref()).await?;
+        let id: String = sqlx::query_scalar(
+            "INSERT INTO integrations (id, name, name_key, kind, location, endpoint, region, status, tenant_id, dedicated_to, exclude, \
+             refresh_minutes, version, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $13) RETURNING id",
         )
         .bind(self.clock.id("int"))
         .bind(name)
@@ -116,37 +241,56 @@ impl Store {
         .bind(&fields.endpoint)
         .bind(&fields.region)
         .bind(IntegrationStatus::Stable)
+        .bind(&fields.tenant_id)
+        .bind(&fields.dedicated_to)
+        .bind(fields.exclude.trim())
+        .bind(fields.refresh_minutes)
         .bind(self.clock.now())
         .fetch_one(&mut *tx)
         .await
         .map_err(|error| unique(error, |message| fields.taken(message)))?;
+        let made = find(&mut tx, &id).await?;
+        self.audit(&mut tx, "create", "integration", &id, NOTHING, Some(&made)).await?;
         tx.commit().await?;
-        Ok(integration)
+        Ok(made)
     }
 
     pub async fn integration(&self, id: &str) -> Result<Integration> {
-        let found = sqlx::query_as("SELECT * FROM integrations WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
-        found.ok_or_else(|| StoreError::not_found("integration", id))
+        find(&mut self.read.begin().await?, id).await
     }
 
-    pub async fn integrations(&self, page: &PageRequest) -> Result<Page<Integration>> {
-        let items = sqlx::query_as("SELECT * FROM integrations WHERE id > $1 ORDER BY id LIMIT $2")
-            .bind(page.after())
-            .bind(page.fetch())
-            .fetch_all(&self.read)
-            .await?;
+    /// Oldest first.
+    pub async fn integrations(&self, filter: &IntegrationFilter, page: &PageRequest) -> Result<Page<Integration>> {
+        let items = sqlx::query_as(integrations_where!(
+            "WHERE i.id > $1 AND ($2 IS NULL OR i.name_key LIKE $2 ESCAPE '!' OR LOWER(i.location) LIKE $2 ESCAPE '!') \
+             AND ($3 IS NULL OR i.tenant_id = $3) AND ($4 IS NULL OR i.status = $4) ORDER BY i.id LIMIT $5"
+        ))
+        .bind(page.after())
+        .bind(filter.search.as_deref().map(containing))
+        .bind(&filter.tenant_id)
+        .bind(filter.status)
+        .bind(page.fetch())
+        .fetch_all(&self.read)
+        .await?;
         Ok(page.page(items, |integration: &Integration| integration.id.clone()))
     }
 
     pub async fn integration_update(&self, id: &str, fields: &IntegrationFields, expected: Option<i64>) -> Result<Integration> {
         let (name, name_key) = fields.checked()?;
         let mut tx = self.begin().await?;
-        let current: Option<i64> =
-            sqlx::query_scalar("SELECT version FROM integrations WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
-        expect_version("integration", id, current.ok_or_else(|| StoreError::not_found("integration", id))?, expected)?;
-        let updated = sqlx::query_as(
-            "UPDATE integrations SET name = $2, name_key = $3, kind = $4, location = $5, endpoint = $6, region = $7, \
-             version = version + 1, updated_at = $8 WHERE id = $1 RETURNING *",
+        let before = find(&mut tx, id).await?;
+        expect_version("integration", id, before.version, expected)?;
+        if fields.tenant_id.is_some() && fields.tenant_id != before.tenant_id {
+            return Err(StoreError::Conflict("whose an integration is, is chosen when it is made".to_owned()));
+        }
+        fields.check_tenants(&mut tx, before.tenant_id.as_deref()).await?;
+        if before.credentials.is_some() && (before.location != fields.location || before.endpoint != fields.endpoint) {
+            // Whoever may change the address must not learn the secret by pointing it at a server of their own.
+            sqlx::query("DELETE FROM integration_credentials WHERE integration_id = $1").bind(id).execute(&mut *tx).await?;
+        }
+        sqlx::query(
+            "UPDATE integrations SET name = $2, name_key = $3, kind = $4, location = $5, endpoint = $6, region = $7, dedicated_to = $8, \
+             exclude = $9, refresh_minutes = $10, version = version + 1, updated_at = $11 WHERE id = $1",
         )
         .bind(id)
         .bind(name)
@@ -155,12 +299,17 @@ impl Store {
         .bind(&fields.location)
         .bind(&fields.endpoint)
         .bind(&fields.region)
+        .bind(&fields.dedicated_to)
+        .bind(fields.exclude.trim())
+        .bind(fields.refresh_minutes)
         .bind(self.clock.now())
-        .fetch_one(&mut *tx)
+        .execute(&mut *tx)
         .await
         .map_err(|error| unique(error, |message| fields.taken(message)))?;
+        let after = find(&mut tx, id).await?;
+        self.audit(&mut tx, "update", "integration", id, Some(&before), Some(&after)).await?;
         tx.commit().await?;
-        Ok(updated)
+        Ok(after)
     }
 
     /// Says how an integration is doing. `Stable` and `Error` end a refresh and set its time; `error` is kept with `Error` only. The
@@ -168,26 +317,36 @@ impl Store {
     pub async fn integration_set_status(&self, id: &str, status: IntegrationStatus, error: Option<&str>) -> Result<Integration> {
         let refreshed = (status != IntegrationStatus::Importing).then(|| self.clock.now());
         let error = error.filter(|_| status == IntegrationStatus::Error).map(|text| shortened(text, MAX_TEXT));
-        let found = sqlx::query_as(
-            "UPDATE integrations SET status = $2, error = $3, last_refresh_at = COALESCE($4, last_refresh_at) WHERE id = $1 RETURNING *",
-        )
-        .bind(id)
-        .bind(status)
-        .bind(error)
-        .bind(refreshed);
-        self.change_one(found).await?.ok_or_else(|| StoreError::not_found("integration", id))
+        let mut tx = self.begin().await?;
+        sqlx::query("UPDATE integrations SET status = $2, error = $3, last_refresh_at = COALESCE($4, last_refresh_at) WHERE id = $1")
+            .bind(id)
+            .bind(status)
+            .bind(error)
+            .bind(refreshed)
+            .execute(&mut *tx)
+            .await?;
+        let integration = find(&mut tx, id).await?;
+        tx.commit().await?;
+        Ok(integration)
     }
 
-    /// Removes an integration with its subaccounts and snapshots.
-    pub async fn integration_delete(&self, id: &str, expected: Option<i64>) -> Result<()> {
+    /// Removes an integration with its subaccounts, snapshots and credentials. Gives the folders of its snapshots, which nothing names now.
+    pub async fn integration_delete(&self, id: &str, expected: Option<i64>) -> Result<Vec<String>> {
         let mut tx = self.begin().await?;
-        let current: Option<i64> =
-            sqlx::query_scalar("SELECT version FROM integrations WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
-        expect_version("integration", id, current.ok_or_else(|| StoreError::not_found("integration", id))?, expected)?;
+        let before = find(&mut tx, id).await?;
+        expect_version("integration", id, before.version, expected)?;
+        let folders = snapshot_folders(&mut tx, id).await?;
         sqlx::query("DELETE FROM integrations WHERE id = $1").bind(id).execute(&mut *tx).await?;
+        self.audit(&mut tx, "delete", "integration", id, Some(&before), NOTHING).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(folders)
     }
+}
+
+/// The folders of an integration's snapshots, below the lake.
+pub(super) async fn snapshot_folders(tx: &mut Tx, id: &str) -> Result<Vec<String>> {
+    let folders = sqlx::query_scalar("SELECT DISTINCT location FROM snapshots WHERE integration_id = $1 ORDER BY location");
+    Ok(folders.bind(id).fetch_all(&mut **tx).await?)
 }
 
 /// At most `limit` bytes of a text, cut between characters.

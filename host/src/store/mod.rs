@@ -12,8 +12,12 @@ mod assignments;
 mod audit;
 mod condition;
 mod connect;
+mod credentials;
 mod deployments;
 mod dialect;
+mod domains;
+mod exclude;
+mod feeds;
 mod holders;
 mod idempotency;
 mod inputs;
@@ -25,6 +29,8 @@ mod page;
 mod plugins;
 mod previews;
 mod quotas;
+mod removal;
+mod roster;
 mod rows;
 mod rules;
 mod run_logs;
@@ -35,9 +41,10 @@ mod splits;
 mod subaccounts;
 mod tenants;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tokens;
 mod values;
+mod virtuals;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -52,16 +59,21 @@ pub use audit::{AuditEntry, AuditFilter};
 pub use condition::Connections;
 pub use deployments::{Deployment, DeploymentFilter, DeploymentState, Step, StepOutcome, StepResult};
 pub use dialect::Kind;
+pub use feeds::TenantIntegration;
 pub use holders::Held;
 pub use idempotency::{Reserved, StoredResponse};
 pub use inputs::{AccountOwner, Recorded, RunInputs, SourceInputs};
-pub use integrations::{Integration, IntegrationFields, IntegrationKind, IntegrationStatus};
+pub use integrations::{
+    CredentialsHint, DEFAULT_REFRESH_MINUTES, Integration, IntegrationFields, IntegrationFilter, IntegrationKind, IntegrationStatus,
+};
 pub use keys::{SigningPolicy, TrustedKey};
 pub use leases::Term;
 pub use page::{MAX_PAGE, Page, PageRequest};
 pub use plugins::{NewVersion, Origin, Plugin, PluginVersion};
 pub use previews::{Preview, PreviewState};
 pub use quotas::{DEFAULT_CONCURRENT_RUNS, DEFAULT_FUEL, DEFAULT_MEMORY_MIB, DEFAULT_TIME_MS, QuotaFields, TenantQuota};
+pub use removal::{Named, TenantRemoval, TenantRemoved};
+pub use roster::{MAX_FAULTS, Roster, RosterAction, RosterChange, RosterFault, RosterOutcome, RosterTenant};
 pub use rows::{Columns, Dump, Fill};
 pub use rules::{Rule, RuleFields};
 pub use runs::{ChainEntry, FoundRun, NewRun, Run, RunFilter, RunResult, RunState};
@@ -69,8 +81,9 @@ pub use shadows::{Shadow, ShadowOutcome, ShadowRun, ShadowState};
 pub use snapshots::{CurrencyTotal, Holding, HoldingFilter, Import, Part, PeriodContent, Snapshot, SnapshotState, SubaccountContent};
 pub use splits::{PeriodSplit, TenantShare};
 pub use subaccounts::{Assign, Considered, Moved, Subaccount, SubaccountFilter, TenantName};
-pub use tenants::{Tenant, TenantFields, TenantRemoved};
+pub use tenants::{Tenant, TenantFields, TenantFilter, TenantKind, TenantState};
 pub use tokens::Token;
+pub use virtuals::{VirtualFields, VirtualIntegration};
 
 /// The database behind the store, named once: SQLite or PostgreSQL, by its address.
 type Db = sqlx::Any;
@@ -219,6 +232,11 @@ fn checked_name(what: &str, text: &str) -> Result<(String, String)> {
         return Err(StoreError::Invalid(format!("{what} has control characters")));
     }
     Ok((name.to_owned(), name.to_lowercase()))
+}
+
+/// A text to be found anywhere, whatever its case, as `LIKE .. ESCAPE '!'` takes it.
+fn containing(text: &str) -> String {
+    format!("%{}%", values::literally(&text.trim().to_lowercase()))
 }
 
 /// Turns a broken uniqueness constraint into a sentence.

@@ -96,9 +96,7 @@ impl Store {
         let memory_mib = within("memory_mib", fields.memory_mib, DEFAULT_MEMORY_MIB, LEAST.2, MOST.2)?;
         let concurrent = within("concurrent_runs", fields.concurrent_runs, DEFAULT_CONCURRENT_RUNS, LEAST.3, MOST.3)?;
         let mut tx = self.begin().await?;
-        let known: Option<i64> =
-            sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(tenant_id).fetch_optional(&mut *tx).await?;
-        known.ok_or_else(|| StoreError::not_found("tenant", tenant_id))?;
+        super::tenants::managed(&mut tx, tenant_id).await?;
         let found: Option<TenantQuota> =
             sqlx::query_as("SELECT * FROM tenant_quotas WHERE tenant_id = $1").bind(tenant_id).fetch_optional(&mut *tx).await?;
         let before = found.unwrap_or_else(|| TenantQuota::default_of(tenant_id));

@@ -300,6 +300,14 @@ impl Store {
         Ok(failed.fetch_all(&self.read).await?)
     }
 
+    /// Gives up the runs under way of a tenant's month; what is published stays.
+    pub async fn run_give_up(&self, tenant_id: &str, period: Period, currency: &str) -> Result<()> {
+        let mut tx = self.begin().await?;
+        supersede_pending(&mut tx, tenant_id, period, currency, self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// Publishes nothing any more for a tenant's month, and supersedes its runs under way: it holds no charges there.
     pub async fn run_withdraw(&self, tenant_id: &str, period: Period, currency: &str) -> Result<()> {
         let mut tx = self.begin().await?;
@@ -427,7 +435,8 @@ async fn complete(tx: &mut Tx, id: &str, result: &RunResult, now: Moment) -> Res
     let done = sqlx::query_as(
         "UPDATE runs SET state = 'done', failure = NULL, charges = $2, dropped = $3, billed = $4, charged = $5, by_rule = $6, \
          findings = $7, lines = $8, overlay = $9, rating_millis = $10, finished_at = $11, progress_done = $2, progress_total = $2 \
-         WHERE id = $1 AND state = 'running' RETURNING *",
+         WHERE id = $1 AND state = 'running' \
+         AND NOT EXISTS (SELECT 1 FROM tenants t WHERE t.id = runs.tenant_id AND t.state <> 'active') RETURNING *",
     );
     let done = done
         .bind(id)
@@ -457,6 +466,16 @@ async fn publish(tx: &mut Tx, run: &Run) -> Result<()> {
     .bind(&run.id)
     .execute(&mut **tx)
     .await?;
+    Ok(())
+}
+
+/// Gives up every run of a tenant that has not ended.
+pub(super) async fn supersede_all(tx: &mut Tx, tenant_id: &str, now: Moment) -> Result<()> {
+    sqlx::query("UPDATE runs SET state = 'superseded', finished_at = $2 WHERE tenant_id = $1 AND state IN ('queued', 'running')")
+        .bind(tenant_id)
+        .bind(now)
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 

@@ -11,6 +11,9 @@ use serde_json::Value;
 use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
+use super::audit::NOTHING;
+use super::exclude::Exclude;
+use super::integrations::{self, Integration};
 use super::values::{count, counted, json, to_json};
 use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx};
 use crate::clock::Moment;
@@ -194,6 +197,8 @@ impl Store {
         let import: Option<Import> =
             sqlx::query_as("DELETE FROM imports WHERE id = $1 RETURNING *").bind(id).fetch_optional(&mut *tx).await?;
         let import = import.ok_or_else(|| StoreError::not_found("import", id))?;
+        let integration = integrations::find(&mut tx, &import.integration_id).await?;
+        let exclude = Exclude::parse(&integration.exclude)?;
         let mut published = Vec::with_capacity(periods.len());
         for (place, content) in periods.iter().enumerate() {
             let snapshot_id = if place == 0 { import.id.clone() } else { self.clock.id("snp") };
@@ -204,7 +209,7 @@ impl Store {
                 let key = (subaccount.billing_account_id.as_str(), subaccount.sub_account_id.as_str());
                 let subaccount_id = match known.entry(key) {
                     Entry::Occupied(entry) => entry.into_mut(),
-                    Entry::Vacant(entry) => entry.insert(self.discover(&mut tx, &import.integration_id, subaccount, now).await?),
+                    Entry::Vacant(entry) => entry.insert(self.discover(&mut tx, &integration, &exclude, subaccount, now).await?),
                 };
                 sqlx::query(
                     "INSERT INTO snapshot_subaccounts (snapshot_id, subaccount_id, currency, charges, billed) VALUES ($1, $2, $3, $4, $5)",
@@ -223,9 +228,17 @@ impl Store {
         Ok(published)
     }
 
-    /// The id of the subaccount, which is stored if it is new and takes its newest name.
-    async fn discover(&self, tx: &mut Tx, integration_id: &str, found: &SubaccountContent, now: Moment) -> Result<String> {
+    /// The id of the subaccount, which takes its newest name. One that is new is stored, and goes to the integration's tenant if it has one.
+    async fn discover(
+        &self,
+        tx: &mut Tx,
+        integration: &Integration,
+        exclude: &Exclude,
+        found: &SubaccountContent,
+        now: Moment,
+    ) -> Result<String> {
         let name = if found.name.is_empty() { &found.sub_account_id } else { &found.name };
+        let new_id = self.clock.id("sub");
         let id = sqlx::query_scalar(
             "INSERT INTO subaccounts (id, integration_id, billing_account_id, sub_account_id, name, provider, search_key, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) \
@@ -234,9 +247,9 @@ impl Store {
              RETURNING id",
         );
         let search_key = format!("{name}\n{}\n{}", found.sub_account_id, found.billing_account_id).to_lowercase();
-        Ok(id
-            .bind(self.clock.id("sub"))
-            .bind(integration_id)
+        let id: String = id
+            .bind(&new_id)
+            .bind(&integration.id)
             .bind(&found.billing_account_id)
             .bind(&found.sub_account_id)
             .bind(name)
@@ -244,7 +257,17 @@ impl Store {
             .bind(search_key)
             .bind(now)
             .fetch_one(&mut **tx)
-            .await?)
+            .await?;
+        let excluded = integration.tenant_id.is_none() && exclude.matches(&found.sub_account_id, name);
+        if let Some(tenant) = integration.tenant_id.as_ref().or(integration.dedicated_to.as_ref())
+            && id == new_id
+            && !excluded
+        {
+            self.put_holder(tx, &id, Some(tenant), None).await?;
+            let after = serde_json::json!({"tenant_id": tenant, "from_period": null, "integration_id": integration.id});
+            self.audit(tx, "assign", "subaccount", &id, NOTHING, Some(&after)).await?;
+        }
+        Ok(id)
     }
 
     pub async fn snapshot(&self, id: &str) -> Result<Snapshot> {

@@ -7,6 +7,7 @@ use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use super::holders::{holders_from, is_held_from, rows_of};
+use super::tenants::managed_customer;
 use super::values::literally;
 use super::{Page, PageRequest, Result, Store, StoreError, Tx};
 use crate::clock::Moment;
@@ -120,7 +121,13 @@ impl Store {
     /// As asked: all of them move, or none.
     pub async fn subaccounts_assign(&self, wanted: &Assign) -> Result<Vec<Moved>> {
         let mut tx = self.begin().await?;
-        let considered = consider(&mut tx, wanted).await?;
+        let moved = self.assign_within(&mut tx, wanted).await?;
+        tx.commit().await?;
+        Ok(moved)
+    }
+
+    pub(super) async fn assign_within(&self, tx: &mut Tx, wanted: &Assign) -> Result<Vec<Moved>> {
+        let considered = consider(tx, wanted).await?;
         let mut moved = Vec::new();
         for Considered { subaccount, refused, changes, .. } in considered {
             let id = subaccount.id;
@@ -133,14 +140,13 @@ impl Store {
                 continue;
             }
             let to = wanted.tenant_id.as_deref();
-            self.put_holder(&mut tx, &id, to, wanted.from_period).await?;
+            self.put_holder(tx, &id, to, wanted.from_period).await?;
             let before = Holder { tenant_id: subaccount.tenant_id.as_deref(), from_period: subaccount.from_period };
             let after = Holder { tenant_id: to, from_period: wanted.from_period };
             let action = if to.is_some() { "assign" } else { "release" };
-            self.audit(&mut tx, action, "subaccount", &id, Some(&before), Some(&after)).await?;
+            self.audit(tx, action, "subaccount", &id, Some(&before), Some(&after)).await?;
             moved.push(Moved { id, from: subaccount.tenant_id, to: to.map(str::to_owned) });
         }
-        tx.commit().await?;
         Ok(moved)
     }
 
@@ -157,15 +163,22 @@ struct Holder<'a> {
     from_period: Option<Period>,
 }
 
+/// Whether the subaccount may be given to this tenant: what a tenant's own integration brings is the tenant's.
+async fn is_free(tx: &mut Tx, subaccount: &Subaccount, to: Option<&str>) -> Result<bool> {
+    let owner: Option<Option<String>> = sqlx::query_scalar("SELECT tenant_id FROM integrations WHERE id = $1")
+        .bind(&subaccount.integration_id)
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(owner.flatten().is_none_or(|owner| Some(owner.as_str()) == to))
+}
+
 async fn consider(tx: &mut Tx, wanted: &Assign) -> Result<Vec<Considered>> {
     let ids: BTreeSet<&String> = wanted.subaccounts.iter().collect();
     if ids.is_empty() || ids.len() > MAX_MOVED {
         return Err(StoreError::Invalid(format!("select 1 to {MAX_MOVED} subaccounts")));
     }
     if let Some(tenant) = &wanted.tenant_id {
-        let known: Option<i64> =
-            sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(tenant).fetch_optional(&mut **tx).await?;
-        known.ok_or_else(|| StoreError::not_found("tenant", tenant))?;
+        managed_customer(tx, tenant).await?;
     }
     let mut considered = Vec::with_capacity(ids.len());
     // In the order of the selection: the first that is refused is the one that is told.
@@ -176,6 +189,12 @@ async fn consider(tx: &mut Tx, wanted: &Assign) -> Result<Vec<Considered>> {
         }
         let found = sqlx::query_as("SELECT * FROM subaccounts WHERE id = $1").bind(id).fetch_optional(&mut **tx).await?;
         let subaccount: Subaccount = found.ok_or_else(|| StoreError::not_found("subaccount", id))?;
+        if !is_free(tx, &subaccount, wanted.tenant_id.as_deref()).await? {
+            let (name, integration) = (subaccount.name, subaccount.integration_id);
+            let text =
+                format!("the subaccount {name} ({id}) comes from a tenant's own integration ({integration}): it stays with that tenant");
+            return Err(StoreError::Conflict(text));
+        }
         let rows = rows_of(tx, id).await?;
         let changes = !is_held_from(&rows, wanted.from_period, wanted.tenant_id.as_deref());
         let holders = holders_from(&rows, wanted.from_period).into_iter().filter_map(|row| {

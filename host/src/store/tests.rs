@@ -28,7 +28,7 @@ fn scripted() -> Clock {
 }
 
 fn named(name: &str) -> TenantFields {
-    TenantFields { name: name.to_owned(), contact_email: None }
+    TenantFields { name: name.to_owned(), ..TenantFields::default() }
 }
 
 fn amount(text: &str) -> Amount {
@@ -41,7 +41,7 @@ fn period(text: &str) -> Period {
 
 fn folder(name: &str) -> IntegrationFields {
     let location = format!("/bills/{name}");
-    IntegrationFields { name: name.to_owned(), kind: IntegrationKind::Folder, location, endpoint: None, region: None }
+    IntegrationFields { name: name.to_owned(), kind: IntegrationKind::Folder, location, ..IntegrationFields::default() }
 }
 
 fn account(id: &str, charges: u64, billed: &str) -> SubaccountContent {
@@ -107,6 +107,7 @@ fn message(result: Result<impl std::fmt::Debug>) -> String {
 }
 
 // The same files in both: whose `fresh` they see is where they run.
+pub(crate) mod naming;
 #[allow(clippy::duplicate_mod)]
 mod on_postgres;
 #[allow(clippy::duplicate_mod)]

@@ -10,7 +10,7 @@ use sqlx::{Database, Decode, Encode, Row, Type, ValueRef};
 
 use super::{
     Db, DbRow, DeploymentState, IntegrationKind, IntegrationStatus, Origin, PreviewState, Result, RunState, ShadowOutcome, ShadowState,
-    SigningPolicy, SnapshotState, StoreError,
+    SigningPolicy, SnapshotState, StoreError, TenantKind, TenantState,
 };
 use crate::clock::Moment;
 use crate::domain::money::Amount;
@@ -45,7 +45,7 @@ stored_as_text!(Amount, Period; written, parsed);
 // Enums, by the word that they have in JSON.
 stored_as_text!(
     DeploymentState, IntegrationKind, IntegrationStatus, Origin, PreviewState, RunState, ShadowOutcome, ShadowState, SigningPolicy,
-    SnapshotState; word, from_word
+    SnapshotState, TenantKind, TenantState; word, from_word
 );
 
 fn written(value: &impl ToString) -> std::result::Result<String, BoxDynError> {

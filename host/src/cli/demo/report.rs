@@ -10,7 +10,7 @@ use crate::cli::{Failure, output};
 use crate::domain::money::Amount;
 use crate::generate::Generated;
 use crate::generate::sample::Sample;
-use crate::store::PageRequest;
+use crate::store::{PageRequest, TenantFilter};
 
 pub(super) fn written(sample: &Sample, bills: &[Generated], time: Duration) {
     let rows = sample.integrations.iter().map(|integration| {
@@ -33,8 +33,14 @@ pub(super) fn written(sample: &Sample, bills: &[Generated], time: Duration) {
 
 /// One line for each tenant and month, then what nobody holds, then the source: they tie out or the daemon has a defect.
 pub(super) async fn margins(daemon: &Daemon) -> Result<(), Failure> {
-    let names: BTreeMap<String, String> =
-        daemon.store.tenants(&PageRequest::largest()).await?.items.into_iter().map(|tenant| (tenant.id, tenant.name)).collect();
+    let names: BTreeMap<String, String> = daemon
+        .store
+        .tenants(&TenantFilter::default(), &PageRequest::largest())
+        .await?
+        .items
+        .into_iter()
+        .map(|tenant| (tenant.id, tenant.name))
+        .collect();
     let mut rows = Vec::new();
     let mut exact = true;
     for split in daemon.store.splits(None).await? {

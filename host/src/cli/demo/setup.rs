@@ -10,8 +10,8 @@ use crate::events::Event;
 use crate::generate::sample::Sample;
 use crate::jobs::Change;
 use crate::store::{
-    AssignmentFields, IntegrationFields, IntegrationKind, IntegrationStatus, PageRequest, RuleFields, RunFilter, RunState,
-    SubaccountFilter, TenantFields,
+    AssignmentFields, IntegrationFields, IntegrationFilter, IntegrationKind, IntegrationStatus, PageRequest, RuleFields, RunFilter,
+    RunState, SubaccountFilter, TenantFields,
 };
 
 /// How long the two long parts took.
@@ -30,8 +30,7 @@ pub(super) async fn make(daemon: &Daemon, sample: &Sample, folder: &Path) -> Res
             name: integration.name.to_owned(),
             kind: IntegrationKind::Folder,
             location: location.display().to_string(),
-            endpoint: None,
-            region: None,
+            ..IntegrationFields::default()
         };
         let integration = daemon.store.integration_create(&fields).await?;
         daemon.jobs.poke(Change::Refresh { integration_id: integration.id });
@@ -48,7 +47,8 @@ pub(super) async fn make(daemon: &Daemon, sample: &Sample, folder: &Path) -> Res
 async fn tenants(daemon: &Daemon, sample: &Sample) -> Result<BTreeMap<&'static str, String>, Failure> {
     let mut ids = BTreeMap::new();
     for tenant in &sample.tenants {
-        let fields = TenantFields { name: tenant.name.to_owned(), contact_email: Some(tenant.contact_email.to_owned()) };
+        let fields =
+            TenantFields { name: tenant.name.to_owned(), contact_email: Some(tenant.contact_email.to_owned()), ..TenantFields::default() };
         ids.insert(tenant.name, daemon.store.tenant_create(&fields).await?.id);
     }
     daemon.jobs.poke(Change::Tenants);
@@ -123,7 +123,7 @@ pub(super) async fn settled(daemon: &Daemon, title: &str) -> Result<(), Failure>
         }
     }
     drop(bar);
-    for integration in daemon.store.integrations(&PageRequest::largest()).await?.items {
+    for integration in daemon.store.integrations(&IntegrationFilter::default(), &PageRequest::largest()).await?.items {
         if integration.status == IntegrationStatus::Error {
             return Err(Failure::run(format!("{}: {}", integration.name, integration.error.unwrap_or_default())));
         }

@@ -9,6 +9,7 @@ async fn a_tenant_is_created_shown_renamed_and_deleted() {
     let body = created.ok(201);
     let expected = json!({
         "id": id, "name": "Acme", "contact_email": "cloud+acme@msp.example", "version": 1,
+        "kind": "customer", "state": "active", "parent_id": null, "parent": null, "external_id": null,
         "created_at": body["created_at"], "updated_at": body["updated_at"],
     });
     assert_eq!(body, expected);
@@ -23,10 +24,20 @@ async fn a_tenant_is_created_shown_renamed_and_deleted() {
     );
     assert_eq!(app.post("/v1/tenants", json!({"name": ""})).await.problem(), "422 invalid: a tenant's name is empty");
     assert_eq!(app.told(), [Change::Tenants, Change::Tenants]);
-    app.delete(&path).await.ok(204);
+    let unnamed = app.delete(&path).await.problem();
+    assert_eq!(unnamed, "422 invalid: the query: missing field `name`");
+    let refused = "422 invalid: deleting a tenant is for good: give its name again, name=Acme Ltd, as it is written";
+    assert_eq!(app.delete(&format!("{path}?name=Acme")).await.problem(), refused);
+    assert!(app.told().is_empty());
+    let named = format!("{path}?name=Acme%20Ltd");
+    app.delete(&named).await.ok(204);
     assert_eq!(app.told(), [Change::Tenants]);
     assert_eq!(app.get(&path).await.problem(), format!("404 not-found: there is no tenant {id}"));
-    assert_eq!(app.delete(&path).await.problem(), format!("404 not-found: there is no tenant {id}"));
+    assert_eq!(app.delete(&named).await.problem(), format!("404 not-found: there is no tenant {id}"));
+    let log = app.get("/v1/audit?noun=tenant").await.ok(200);
+    let actions: Vec<_> = log["items"].as_array().unwrap().iter().map(|entry| entry["action"].clone()).collect();
+    assert_eq!(actions, ["delete", "update", "create"]);
+    assert_eq!(log["items"][1]["before"]["name"], "Acme");
 }
 
 #[tokio::test]
@@ -145,4 +156,98 @@ async fn what_was_imported_is_shown_with_its_report() {
     assert_eq!(app.get("/v1/snapshots?period=2026-10").await.ok(200), json!({"items": []}));
     let wrong = app.get("/v1/snapshots?period=September").await.problem();
     assert_eq!(wrong, "422 invalid: the query: period: \"September\" is not a billing period; write it as YYYY-MM");
+}
+
+#[tokio::test]
+async fn tenants_are_suspended_searched_and_put_below_an_organisation() {
+    let app = TestApp::new().await;
+    let group = app.post("/v1/tenants", json!({"name": "Group", "kind": "organisation"})).await.ok(201)["id"].clone();
+    let body = json!({"name": "Acme", "contact_email": "cloud+acme@msp.example", "parent_id": group});
+    let acme = app.post("/v1/tenants", body).await.ok(201);
+    assert_eq!((&acme["parent_id"], &acme["parent"]), (&group, &json!("Group")));
+    let path = format!("/v1/tenants/{}", acme["id"].as_str().unwrap());
+    app.told();
+    let stale = app.call(Method::PUT, &format!("{path}/state"), &[("if-match", "\"9\"")], Some(json!({"state": "suspended"}))).await;
+    assert!(stale.problem().starts_with("412 "));
+    assert_eq!(app.put(&format!("{path}/state"), json!({"state": "suspended"})).await.ok(200)["state"], "suspended");
+    assert_eq!(app.told(), [Change::Tenants]);
+    let names = async |query: &str| {
+        let page = app.get(&format!("/v1/tenants?{query}")).await.ok(200);
+        page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("search=CLOUD%2B").await, ["Acme"]);
+    assert_eq!(names("search=%25").await, [""; 0]);
+    assert_eq!(names("state=suspended").await, ["Acme"]);
+    assert_eq!(names("kind=organisation&state=active").await, ["Group"]);
+    assert_eq!(names(&format!("parent_id={}", group.as_str().unwrap())).await, ["Acme"]);
+    let domains = app.put("/v1/settings/domains", json!({"domains": ["msp.example"]})).await.ok(200);
+    assert_eq!(domains, app.get("/v1/settings/domains").await.ok(200));
+    let elsewhere = app.post("/v1/tenants", json!({"name": "B", "contact_email": "b@b.example"})).await.problem();
+    assert_eq!(elsewhere, "422 invalid: the contact b@b.example is on none of the MSP's domains: msp.example");
+    let removal = app.get(&format!("{path}/removal")).await.ok(200);
+    assert_eq!((&removal["tenant"]["name"], &removal["runs"], &removal["refused"]), (&json!("Acme"), &json!(0), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_subaccount_is_given_from_a_period_on_after_a_review() {
+    let app = TestApp::new().await;
+    let ids = app.bill(&["111", "222"]).await;
+    let acme = app.post("/v1/tenants", json!({"name": "Acme"})).await.ok(201)["id"].clone();
+    let other = app.post("/v1/tenants", json!({"name": "Other"})).await.ok(201)["id"].clone();
+    app.put(&format!("/v1/subaccounts/{}/tenant", ids[0]), json!({"tenant_id": other})).await.ok(200);
+    app.told();
+    let body = json!({"tenant_id": acme, "from_period": "2026-09", "subaccounts": ids});
+    let review = app.post("/v1/subaccounts/review", body.clone()).await.ok(200);
+    assert_eq!(review["submittable"], false);
+    let refused = json!([{"id": ids[0], "name": "account 111", "sub_account_id": "111", "held_by": [{"id": other, "name": "Other"}]}]);
+    assert_eq!(review["refused"], refused);
+    assert_eq!(
+        review["money"],
+        json!([{"period": "2026-09", "currency": "USD", "from": null, "to": {"id": acme, "name": "Acme"},
+        "charges": 1, "billed": "1.5"}])
+    );
+    let handed = json!({"tenant_id": acme, "from_tenant_id": other, "from_period": "2026-09", "subaccounts": ids});
+    let review = app.post("/v1/subaccounts/review", handed.clone()).await.ok(200);
+    assert_eq!(review["submittable"], true);
+    let months: Vec<_> = review["months"].as_array().unwrap().iter().map(|m| (m["tenant"]["name"].clone(), m["effect"].clone())).collect();
+    let mut expected = vec![(json!("Acme"), json!("new")), (json!("Other"), json!("withdrawn"))];
+    expected.sort_by_key(|(name, _)| if name == "Acme" { acme.to_string() } else { other.to_string() });
+    assert_eq!(months, expected);
+    assert!(app.told().is_empty(), "a review changes nothing");
+    assert_eq!(app.post("/v1/subaccounts/assign", handed).await.ok(200)["moved"].as_array().unwrap().len(), 2);
+    let history = app.get(&format!("/v1/subaccounts/{}/history", ids[0])).await.ok(200);
+    let told: Vec<_> =
+        history["items"].as_array().unwrap().iter().map(|h| json!([h["tenant"], h["from_period"], h["until_period"]])).collect();
+    assert_eq!(told, [json!(["Acme", "2026-09", null]), json!(["Other", null, "2026-09"])]);
+    let path = format!("/v1/subaccounts/{}/tenant", ids[0]);
+    app.delete(&format!("{path}?from_period=2026-10")).await.ok(200);
+    assert_eq!(app.get(&format!("/v1/subaccounts/{}", ids[0])).await.ok(200)["from_period"], "2026-10");
+    let empty = json!({"tenant_id": acme, "subaccounts": []});
+    assert_eq!(app.post("/v1/subaccounts/review", empty).await.problem(), "422 invalid: select 1 to 10000 subaccounts");
+    let wrong = json!({"tenant_id": acme, "from_period": "2026-13", "subaccounts": ids});
+    assert!(app.post("/v1/subaccounts/assign", wrong).await.problem().starts_with("422 invalid: the body: from_period"));
+}
+
+#[tokio::test]
+async fn a_virtual_integration_is_made_of_subaccounts_or_of_conditions() {
+    let app = TestApp::new().await;
+    let ids = app.bill(&["111", "222"]).await;
+    let refused = async |body: Value| app.post("/v1/virtual-integrations", body).await.problem();
+    assert_eq!(refused(json!({"name": "a"})).await, "422 invalid: say which charges: `subaccounts`, or `where` with conditions");
+    let both = json!({"name": "a", "subaccounts": ids, "where": [{"column": "Tags.a", "not_null": true}]});
+    assert_eq!(refused(both).await, "422 invalid: `subaccounts` or `where`, not both");
+    let two = json!({"name": "a", "where": [{"column": "Tags.a", "not_null": true, "is_in": ["x"]}]});
+    assert!(refused(two).await.starts_with("422 invalid: /where/0: a condition needs exactly one of is_in"));
+    let unknown = json!({"name": "a", "where": [{"column": "Colour", "is_in": ["x"]}]});
+    assert!(refused(unknown).await.starts_with("422 invalid: where[0]: bills have no column \"Colour\""));
+    let conditions = json!([{"column": "Tags.team", "starts_with": ["web"]}]);
+    let made = app.post("/v1/virtual-integrations", json!({"name": "Web team", "where": conditions})).await.ok(201);
+    assert_eq!((&made["where"], &made["subaccounts"]), (&conditions, &json!([])));
+    let path = format!("/v1/virtual-integrations/{}", made["id"].as_str().unwrap());
+    let changed = app.put(&path, json!({"name": "Two accounts", "subaccounts": ids})).await.ok(200);
+    assert_eq!((&changed["where"], &changed["subaccounts"], &changed["version"]), (&json!([]), &json!(ids), &json!(2)));
+    assert_eq!(app.get("/v1/virtual-integrations?search=TWO").await.ok(200)["items"], json!([changed]));
+    assert!(app.told().is_empty(), "nothing is rated again for a view");
+    app.delete(&path).await.ok(204);
+    assert!(app.get(&path).await.problem().starts_with("404 "));
 }

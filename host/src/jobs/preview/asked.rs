@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Candidate, MONTHS_MAX, PreviewRequest, SkippedMonth};
 use crate::jobs::plan::Key;
 use crate::jobs::replay::{Recording, ReplayError};
-use crate::store::{MAX_PAGE, PageRequest, Run, RunState, Store, StoreError, Tenant, TenantQuota};
+use crate::store::{MAX_PAGE, PageRequest, Run, RunState, Store, StoreError, Tenant, TenantFilter, TenantQuota};
 
 /// Months and tenants that are named as skipped.
 const SKIPPED_MAX: usize = 100;
@@ -112,7 +112,7 @@ async fn tenants(store: &Store) -> Result<Vec<Tenant>, StoreError> {
     let mut tenants = Vec::new();
     let mut page = PageRequest::largest();
     loop {
-        let found = store.tenants(&page).await?;
+        let found = store.tenants(&TenantFilter::default(), &page).await?;
         tenants.extend(found.items);
         match found.next {
             Some(next) => page = PageRequest::new(Some(MAX_PAGE), Some(next)),

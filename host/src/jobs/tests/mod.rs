@@ -10,6 +10,7 @@ mod replays;
 mod rerating;
 mod restarts;
 mod shadows;
+mod virtuals;
 mod world;
 
 use world::World;

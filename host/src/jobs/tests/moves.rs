@@ -2,8 +2,9 @@
 
 use super::World;
 use super::world::crediting;
+use crate::jobs::Change;
 use crate::jobs::review::{Effect, Review, review};
-use crate::store::{Assign, Run, Tenant};
+use crate::store::{Assign, Run, Tenant, TenantState};
 
 const BILL: [(&str, &str, &str, &str); 6] = [
     ("2026-07", "111", "EC2", "1"),
@@ -106,7 +107,7 @@ async fn a_review_tells_the_months_that_the_move_then_rates_again_and_the_money_
     assert_eq!(world.run_ids().await, runs, "a review changes nothing");
 
     world.store.subaccounts_assign(&wanted).await.unwrap();
-    world.changed(crate::jobs::Change::Subaccounts).await;
+    world.changed(Change::Subaccounts).await;
     assert_eq!(charged(&world, &a).await, months(&[("2026-07", "9"), ("2026-08", "16")]));
     assert_eq!(charged(&world, &b).await, months(&[("2026-08", "2"), ("2026-09", "36")]));
     let again = told(&world, &wanted).await;
@@ -131,4 +132,28 @@ async fn a_review_names_later_months_whose_rules_look_at_what_changes() {
     let of_a: Vec<_> = review.months.iter().filter(|m| m.tenant.name == "A").map(|m| (m.period.to_string(), m.effect)).collect();
     let text = |text: &str| text.to_owned();
     assert_eq!(of_a, [(text("2026-07"), Effect::Changed), (text("2026-08"), Effect::Changed), (text("2026-09"), Effect::Follows)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn for_a_suspended_tenant_nothing_new_is_published_and_what_was_stays_until_it_is_active_again() {
+    let world = World::new().await;
+    world.write_bill("aws", &BILL);
+    world.integration("aws").await;
+    let a = world.tenant("A", &["111"]).await;
+    let b = world.tenant("B", &["222"]).await;
+    let before = charged(&world, &a).await;
+    for state in [TenantState::Suspended, TenantState::Unlinked] {
+        world.store.tenant_set_state(&a.id, state, None).await.unwrap();
+        world.changed(Change::Tenants).await;
+        world.give(&["111"], None).await;
+        world.give(&["333"], Some(&b)).await;
+        assert_eq!(charged(&world, &a).await, before);
+        assert_eq!(world.published(&b).await.len(), 3, "the others go on");
+        world.give(&["333"], None).await;
+        world.store.tenant_set_state(&a.id, TenantState::Active, None).await.unwrap();
+        world.changed(Change::Tenants).await;
+        assert_eq!(charged(&world, &a).await, []);
+        world.give(&["111"], Some(&a)).await;
+        assert_eq!(charged(&world, &a).await, before);
+    }
 }

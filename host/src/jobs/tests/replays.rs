@@ -46,7 +46,14 @@ async fn a_run_is_computed_again_to_the_same_bytes_whatever_has_changed_since() 
         assert_eq!((verdict.charges, verdict.charged), (2, run.charged));
     }
     // The subaccount moves, the rule is edited, the plugin gets another version, the daemon is started again.
-    let other = world.store.tenants(&crate::store::PageRequest::largest()).await.unwrap().items.pop().unwrap();
+    let other = world
+        .store
+        .tenants(&crate::store::TenantFilter::default(), &crate::store::PageRequest::largest())
+        .await
+        .unwrap()
+        .items
+        .pop()
+        .unwrap();
     world.give(&["111"], None).await;
     world.give(&["111"], Some(&other)).await;
     world.deploy(&zeroing(7)).await;

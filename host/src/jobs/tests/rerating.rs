@@ -34,7 +34,7 @@ async fn looking_again_without_a_change_starts_no_run() {
     for _ in 0..2 {
         world.changed(Change::Rules).await;
     }
-    let fields = TenantFields { name: "Acme Corporation".to_owned(), contact_email: None };
+    let fields = TenantFields { name: "Acme Corporation".to_owned(), ..TenantFields::default() };
     world.store.tenant_update(&acme.id, &fields, None).await.unwrap();
     world.changed(Change::Tenants).await;
     assert_eq!(world.all_runs().await, runs);

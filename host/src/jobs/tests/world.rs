@@ -97,7 +97,7 @@ impl World {
 
     pub(super) async fn integration(&self, name: &str) -> Integration {
         let location = self.folder.path().join(name).display().to_string();
-        let fields = IntegrationFields { name: name.to_owned(), kind: IntegrationKind::Folder, location, endpoint: None, region: None };
+        let fields = IntegrationFields { name: name.to_owned(), kind: IntegrationKind::Folder, location, ..IntegrationFields::default() };
         let integration = self.store.integration_create(&fields).await.unwrap();
         self.changed(Change::Integrations).await;
         self.store.integration(&integration.id).await.unwrap()
@@ -105,7 +105,7 @@ impl World {
 
     /// A new tenant that holds these accounts.
     pub(super) async fn tenant(&self, name: &str, accounts: &[&str]) -> Tenant {
-        let tenant = self.store.tenant_create(&TenantFields { name: name.to_owned(), contact_email: None }).await.unwrap();
+        let tenant = self.store.tenant_create(&TenantFields { name: name.to_owned(), ..TenantFields::default() }).await.unwrap();
         if !accounts.is_empty() {
             self.give(accounts, Some(&tenant)).await;
         }

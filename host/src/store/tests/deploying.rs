@@ -80,7 +80,7 @@ async fn a_version_that_rated_a_kept_run_is_not_deleted() {
     let refused = message(fresh.plugin_version_delete(&first).await);
     assert_eq!(refused, format!("the run {} of Acme in 2026-09 was rated by the version {first}", run.id));
     assert_eq!(message(fresh.plugin_version_delete(&second).await), format!("the version {second} is the active one of markup"));
-    fresh.tenant_delete(&tenant.id, None).await.unwrap();
+    fresh.tenant_delete(&tenant.id, "Acme", None).await.unwrap();
     let shadow = fresh.shadow_create("markup", &first).await.unwrap();
     let refused = message(fresh.plugin_version_delete(&first).await);
     assert_eq!(refused, format!("the shadow {} runs the version {first}: drop or promote it first", shadow.id));

@@ -53,7 +53,7 @@ async fn fifty_writers_at_once_all_succeed() {
     for writer in futures::future::join_all(writers).await {
         writer.unwrap().unwrap();
     }
-    assert_eq!(fresh.tenants(&PageRequest::largest()).await.unwrap().items.len(), 50);
+    assert_eq!(fresh.tenants(&TenantFilter::default(), &PageRequest::largest()).await.unwrap().items.len(), 50);
 }
 
 #[tokio::test]

@@ -3,12 +3,14 @@ use super::*;
 #[tokio::test]
 async fn a_tenants_name_and_contact_are_taken_once_whatever_their_case() {
     let Some(fresh) = fresh().await else { return };
-    let fields = TenantFields { name: " Acme ".to_owned(), contact_email: Some("Billing+a@acme.example".to_owned()) };
+    let fields =
+        TenantFields { name: " Acme ".to_owned(), contact_email: Some("Billing+a@acme.example".to_owned()), ..TenantFields::default() };
     let acme = fresh.tenant_create(&fields).await.unwrap();
     assert_eq!((acme.name.as_str(), acme.version), ("Acme", 1));
     assert!(acme.id.starts_with("tnt_"));
     assert_eq!(message(fresh.tenant_create(&named("ACME")).await), "a tenant named ACME exists already");
-    let same_contact = TenantFields { name: "Other".to_owned(), contact_email: Some("billing+A@acme.example".to_owned()) };
+    let same_contact =
+        TenantFields { name: "Other".to_owned(), contact_email: Some("billing+A@acme.example".to_owned()), ..TenantFields::default() };
     assert_eq!(message(fresh.tenant_create(&same_contact).await), "another tenant has the contact billing+A@acme.example already");
     assert_eq!(fresh.tenant_by_name("acme").await.unwrap(), acme);
 }
@@ -20,7 +22,7 @@ async fn a_tenant_without_a_proper_name_or_address_is_refused() {
     assert_eq!(message(fresh.tenant_create(&named(&"x".repeat(201))).await), "a tenant's name is longer than 200 bytes");
     assert_eq!(message(fresh.tenant_create(&named("a\nb")).await), "a tenant's name has control characters");
     for address in ["nobody", "@acme.example", "a b@acme.example", "a@b@c"] {
-        let fields = TenantFields { name: "Acme".to_owned(), contact_email: Some(address.to_owned()) };
+        let fields = TenantFields { name: "Acme".to_owned(), contact_email: Some(address.to_owned()), ..TenantFields::default() };
         assert_eq!(message(fresh.tenant_create(&fields).await), format!("{address:?} is not an e-mail address"));
     }
 }
@@ -34,7 +36,7 @@ async fn a_change_that_names_an_old_version_is_refused() {
     assert!(renamed.updated_at > acme.updated_at);
     let late = fresh.tenant_update(&acme.id, &named("Acme Inc"), Some(1)).await.unwrap_err();
     assert!(matches!(late, StoreError::Changed { current: 2, .. }), "{late}");
-    assert!(matches!(fresh.tenant_delete(&acme.id, Some(1)).await, Err(StoreError::Changed { .. })));
+    assert!(matches!(fresh.tenant_delete(&acme.id, "Acme", Some(1)).await, Err(StoreError::Changed { .. })));
     assert!(matches!(fresh.tenant_update("tnt_none", &named("x"), None).await, Err(StoreError::NotFound { .. })));
 }
 
@@ -53,7 +55,7 @@ async fn a_deleted_tenant_releases_its_subaccounts_and_takes_its_assignments_and
     let kept = fresh.assignment_create(&everywhere(&rule)).await.unwrap();
     let run = fresh.run_enqueue(&run_of(&acme, "a")).await.unwrap();
 
-    let removed = fresh.tenant_delete(&acme.id, None).await.unwrap();
+    let removed = fresh.tenant_delete(&acme.id, "Acme", None).await.unwrap();
 
     assert_eq!(removed.released, [subaccount.id.as_str()]);
     assert_eq!(fresh.subaccount(&subaccount.id).await.unwrap().tenant_id, None);
@@ -73,7 +75,7 @@ async fn pages_hold_every_item_once_and_the_last_one_says_so() {
     let mut next = None;
     let mut sizes = Vec::new();
     loop {
-        let page = fresh.tenants(&PageRequest::new(Some(3), next.take())).await.unwrap();
+        let page = fresh.tenants(&TenantFilter::default(), &PageRequest::new(Some(3), next.take())).await.unwrap();
         sizes.push(page.items.len());
         names.extend(page.items.into_iter().map(|tenant| tenant.name));
         next = page.next;

@@ -189,6 +189,105 @@ async fn each_month_has_the_holder_of_its_period_and_the_history_keeps_what_was_
     assert_eq!(audited.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(), ["release", "assign", "assign"]);
     assert_eq!(audited[1].after, Some(json!({"tenant_id": other.id, "from_period": "2026-09"})));
 
-    fresh.tenant_delete(&acme.id, None).await.unwrap();
+    fresh.tenant_delete(&acme.id, "Acme", None).await.unwrap();
     assert_eq!(holders().await, ["-", "-", "-"]);
+}
+
+#[tokio::test]
+async fn new_subaccounts_go_to_the_tenant_of_a_dedicated_integration_but_for_the_excluded() {
+    let Some(fresh) = fresh().await else { return };
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    let fields = IntegrationFields { dedicated_to: Some(acme.id.clone()), exclude: "account 2, 33*".to_owned(), ..folder("aws") };
+    let aws = fresh.integration_create(&fields).await.unwrap();
+    published(&fresh, &aws, "d1", month("2026-08", vec![account("1", 1, "1"), account("2", 1, "2"), account("333", 1, "3")])).await;
+    let holders = async || {
+        let list = fresh.subaccounts(&SubaccountFilter::default(), &PageRequest::default()).await.unwrap().items;
+        list.into_iter().map(|s| (s.sub_account_id, s.tenant_id.is_some())).collect::<Vec<_>>()
+    };
+    let one = |id: &str, held| (id.to_owned(), held);
+    assert_eq!(holders().await, [one("1", true), one("2", false), one("333", false)]);
+    // What a person released stays released when the next bill names it again; only new ones are given.
+    let list = fresh.subaccounts(&SubaccountFilter::default(), &PageRequest::default()).await.unwrap().items;
+    fresh.subaccounts_move(&[list[0].id.clone()], None).await.unwrap();
+    published(&fresh, &aws, "d2", month("2026-09", vec![account("1", 1, "1"), account("4", 1, "2")])).await;
+    assert_eq!(holders().await, [one("1", false), one("2", false), one("333", false), one("4", true)]);
+    let history = fresh.subaccount_history(&list[0].id).await.unwrap();
+    assert_eq!(history.last().unwrap().assigned_by, "rerate");
+}
+
+#[tokio::test]
+async fn what_a_tenants_own_integration_brings_is_the_tenants_and_goes_with_it() {
+    let Some(fresh) = fresh().await else { return };
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    let other = fresh.tenant_create(&named("Other")).await.unwrap();
+    let own = fresh.integration_create(&IntegrationFields { tenant_id: Some(acme.id.clone()), ..folder("own") }).await.unwrap();
+    let msps = fresh.integration_create(&folder("msp")).await.unwrap();
+    published(&fresh, &own, "d1", month("2026-09", vec![account("1", 1, "1")])).await;
+    published(&fresh, &msps, "d2", month("2026-09", vec![account("2", 1, "2")])).await;
+    let list = fresh.subaccounts(&SubaccountFilter::default(), &PageRequest::default()).await.unwrap().items;
+    assert_eq!(list.iter().map(|s| s.tenant_id.as_deref()).collect::<Vec<_>>(), [Some(acme.id.as_str()), None]);
+    let moved = message(fresh.subaccounts_assign(&Assign { subaccounts: vec![list[0].id.clone()], ..Assign::default() }).await);
+    assert!(moved.contains("comes from a tenant's own integration"), "{moved}");
+    fresh.integration_set_status(&msps.id, IntegrationStatus::Error, Some("/secret/path is not readable")).await.unwrap();
+    assert!(fresh.integrations_of_tenant(&other.id).await.unwrap().is_empty());
+    fresh.subaccounts_move(&[list[1].id.clone()], Some(&acme.id)).await.unwrap();
+    let seen = fresh.integrations_of_tenant(&acme.id).await.unwrap();
+    let told: Vec<_> = seen.iter().map(|i| (i.name.as_str(), i.own, i.status, i.error.as_deref(), i.subaccounts)).collect();
+    assert_eq!(told, [("own", true, IntegrationStatus::Stable, None, 1), ("msp", false, IntegrationStatus::Error, None, 1)]);
+    let removal = fresh.tenant_removal(&acme.id).await.unwrap();
+    let names = |named: &[Named]| named.iter().map(|n| n.name.clone()).collect::<Vec<_>>();
+    assert_eq!((names(&removal.integrations), names(&removal.released)), (vec!["own".to_owned()], vec!["account 2".to_owned()]));
+    let removed = fresh.tenant_delete(&acme.id, "Acme", None).await.unwrap();
+    assert_eq!((removed.integrations, removed.files.len()), (vec![own.id.clone()], 1));
+    assert!(matches!(fresh.integration(&own.id).await, Err(StoreError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn an_integrations_schedule_owner_and_exclude_expression_are_checked() {
+    let Some(fresh) = fresh().await else { return };
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    let told = async |fields: IntegrationFields| message(fresh.integration_create(&fields).await);
+    assert_eq!(told(IntegrationFields { refresh_minutes: 4, ..folder("a") }).await, "refresh_minutes is 4; it can be 5 to 10080");
+    assert_eq!(
+        told(IntegrationFields { exclude: "x".to_owned(), ..folder("a") }).await,
+        "exclude is for an integration that is dedicated to a tenant"
+    );
+    assert_eq!(
+        told(IntegrationFields { tenant_id: Some("tnt_none".to_owned()), ..folder("a") }).await,
+        "tenant_id: there is no tenant tnt_none"
+    );
+    let both = IntegrationFields { tenant_id: Some(acme.id.clone()), dedicated_to: Some(acme.id.clone()), ..folder("a") };
+    assert_eq!(told(both).await, "a tenant's own integration is not dedicated: all it brings is the tenant's");
+    let hourly = fresh.integration_create(&IntegrationFields { refresh_minutes: 60, ..folder("a") }).await.unwrap();
+    assert_eq!(hourly.next_refresh_at, None);
+    let looked = fresh.integration_set_status(&hourly.id, IntegrationStatus::Stable, None).await.unwrap();
+    assert_eq!(looked.next_refresh_at.unwrap().0 - looked.last_refresh_at.unwrap().0, 3_600_000);
+    let given = IntegrationFields { tenant_id: Some(acme.id.clone()), ..folder("a") };
+    assert_eq!(message(fresh.integration_update(&hourly.id, &given, None).await), "whose an integration is, is chosen when it is made");
+}
+
+#[tokio::test]
+async fn credentials_are_gone_when_the_address_changes_and_never_in_the_log() {
+    let Some(fresh) = fresh().await else { return };
+    let fields = IntegrationFields { kind: IntegrationKind::S3, location: "s3://bills".to_owned(), ..folder("s3") };
+    let bucket = fresh.integration_create(&fields).await.unwrap();
+    let set = fresh.credentials_set(&bucket.id, "k:sealed-text", "MPLE").await.unwrap();
+    assert_eq!(set.credentials.unwrap().access_key_ends, "MPLE");
+    assert_eq!(fresh.credentials_sealed(&bucket.id).await.unwrap().as_deref(), Some("k:sealed-text"));
+    assert_eq!(
+        fresh
+            .integration_update(&bucket.id, &IntegrationFields { refresh_minutes: 30, ..fields.clone() }, None)
+            .await
+            .unwrap()
+            .credentials
+            .unwrap()
+            .access_key_ends,
+        "MPLE"
+    );
+    let elsewhere = IntegrationFields { endpoint: Some("http://elsewhere.example".to_owned()), ..fields };
+    assert_eq!(fresh.integration_update(&bucket.id, &elsewhere, None).await.unwrap().credentials, None);
+    assert_eq!(fresh.credentials_sealed(&bucket.id).await.unwrap(), None);
+    assert_eq!(naming::naming(&fresh, "sealed-text").await, [""; 0]);
+    let folder = fresh.integration_create(&folder("f")).await.unwrap();
+    assert_eq!(message(fresh.credentials_set(&folder.id, "x", "x").await), "a folder has no credentials");
 }

@@ -21,6 +21,8 @@ mod organisation;
 mod rating;
 #[path = "../sources.rs"]
 mod sources;
+#[path = "../tenants.rs"]
+mod tenants;
 
 #[path = "../leases.rs"]
 mod leases;

@@ -18,6 +18,8 @@ mod organisation;
 mod rating;
 #[path = "../sources.rs"]
 mod sources;
+#[path = "../tenants.rs"]
+mod tenants;
 
 mod files;
 

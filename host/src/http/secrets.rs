@@ -1,0 +1,36 @@
+//! `/v1/secrets`: the key under which credentials are stored.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::AppState;
+use super::errors::{ApiError, ApiResult, Problems};
+use super::extract::By;
+use crate::jobs::bucket::place_of;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(secrets_rotate))
+}
+
+/// What a rotation did.
+#[derive(Debug, Serialize, ToSchema)]
+struct Rotated {
+    /// Credentials that are encrypted with the new key now.
+    sealed_again: u64,
+}
+
+/// Encrypts the credentials of all integrations with a new key. The old one stays behind it and opens what else was sealed with it, until
+/// somebody takes it out. With keys from `RERATE_SECRET_KEY`, encrypts with the first of those. Stopped at any point, every credential can
+/// still be opened.
+#[utoipa::path(post, path = "/v1/secrets/rotate", tag = "integrations", responses((status = 200, body = Rotated), Problems))]
+async fn secrets_rotate(State(state): State<AppState>, By(store): By) -> ApiResult<Json<Rotated>> {
+    let secrets = state.secrets()?;
+    secrets.add_key().map_err(|error| ApiError::conflict(error.to_string()))?;
+    let sealed = store.credentials_seal_again(|id, sealed| secrets.seal_again(&place_of(id), sealed)).await?;
+    let sealed_again = sealed.map_err(|error| ApiError::conflict(format!("nothing was changed: {error}")))?;
+    Ok(Json(Rotated { sealed_again }))
+}

@@ -1,0 +1,122 @@
+use super::*;
+
+async fn organisation(store: &Store, name: &str) -> Tenant {
+    let fields = TenantFields { name: name.to_owned(), kind: Some(TenantKind::Organisation), ..TenantFields::default() };
+    store.tenant_create(&fields).await.unwrap()
+}
+
+fn below(name: &str, parent: &Tenant) -> TenantFields {
+    TenantFields { name: name.to_owned(), parent_id: Some(parent.id.clone()), ..TenantFields::default() }
+}
+
+#[tokio::test]
+async fn a_parent_is_an_active_organisation_and_is_chosen_once() {
+    let Some(fresh) = fresh().await else { return };
+    let group = organisation(&fresh, "Group").await;
+    let other = organisation(&fresh, "Other group").await;
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    assert_eq!(
+        message(fresh.tenant_create(&below("B", &acme)).await),
+        format!("Acme ({}) is a customer; a parent is an organisation", acme.id)
+    );
+    fresh.tenant_set_state(&group.id, TenantState::Suspended, None).await.unwrap();
+    let refused = message(fresh.tenant_update(&acme.id, &below("Acme", &group), None).await);
+    assert_eq!(refused, "the organisation Group is suspended: it must be active to be chosen");
+    fresh.tenant_set_state(&group.id, TenantState::Active, None).await.unwrap();
+    let chosen = fresh.tenant_update(&acme.id, &below("Acme", &group), None).await.unwrap();
+    assert_eq!((chosen.parent_id.as_ref(), chosen.parent.as_deref()), (Some(&group.id), Some("Group")));
+    let refused = message(fresh.tenant_update(&acme.id, &below("Acme", &other), None).await);
+    assert_eq!(refused, "the parent organisation is permanent: Acme belongs to Group");
+    assert_eq!(fresh.tenant_update(&acme.id, &named("Acme"), None).await.unwrap().parent_id, Some(group.id.clone()));
+    let listed = TenantFilter { parent_id: Some(group.id.clone()), ..TenantFilter::default() };
+    let listed = fresh.tenants(&listed, &PageRequest::default()).await.unwrap().items;
+    assert_eq!(listed.iter().map(|tenant| tenant.parent.as_deref()).collect::<Vec<_>>(), [Some("Group")]);
+    let refused = message(fresh.tenant_delete(&group.id, "Group", None).await);
+    assert_eq!(refused, "Group is the parent organisation of Acme: delete those first");
+    let changed = TenantFields { kind: Some(TenantKind::Organisation), ..named("Acme") };
+    assert!(matches!(fresh.tenant_update(&acme.id, &changed, None).await, Err(StoreError::Conflict(_))));
+}
+
+#[tokio::test]
+async fn an_organisation_and_an_unlinked_tenant_are_given_nothing() {
+    let Some(fresh) = fresh().await else { return };
+    let aws = fresh.integration_create(&folder("aws")).await.unwrap();
+    let import = fresh.import_begin(&aws.id, "d1", None).await.unwrap();
+    fresh.import_publish(&import.id, &[month("2026-09", vec![account("1", 3, "10")])]).await.unwrap();
+    let ids = vec![fresh.subaccounts(&SubaccountFilter::default(), &PageRequest::default()).await.unwrap().items.remove(0).id];
+    let group = organisation(&fresh, "Group").await;
+    let text = format!("Group ({}) is an organisation: it has no subaccounts, integrations or runs of its own", group.id);
+    assert_eq!(message(fresh.subaccounts_move(&ids, Some(&group.id)).await), text);
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    fresh.subaccounts_move(&ids, Some(&acme.id)).await.unwrap();
+    let run = fresh.run_enqueue(&run_of(&acme, "a")).await.unwrap();
+    fresh.tenant_set_state(&acme.id, TenantState::Unlinked, None).await.unwrap();
+    assert_eq!(fresh.run(&run.id).await.unwrap().state, RunState::Superseded);
+    let text = format!("the tenant Acme ({}) is unlinked: link it again before you change anything of it", acme.id);
+    assert_eq!(message(fresh.tenant_update(&acme.id, &named("Acme Ltd"), None).await), text);
+    assert_eq!(message(fresh.quota_put(&acme.id, &QuotaFields::default(), None).await), text);
+    assert_eq!(message(fresh.subaccounts_move(&ids, Some(&acme.id)).await), text);
+    assert_eq!(fresh.tenants_frozen().await.unwrap(), [acme.id.as_str()]);
+    fresh.tenant_set_state(&acme.id, TenantState::Active, None).await.unwrap();
+    fresh.tenant_update(&acme.id, &named("Acme Ltd"), None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_run_of_a_tenant_that_is_not_active_is_not_published() {
+    let Some(fresh) = fresh().await else { return };
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    fresh.tenant_set_state(&acme.id, TenantState::Suspended, None).await.unwrap();
+    // Planned before, started after.
+    let run = fresh.run_enqueue(&run_of(&acme, "a")).await.unwrap();
+    fresh.run_start(&run.id).await.unwrap();
+    assert!(fresh.runs_publish(&[(run.id.clone(), charged("10"))], &[]).await.unwrap().is_empty());
+    assert_eq!(fresh.published_runs(None, None).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn contacts_are_on_the_domains_once_there_are_any() {
+    let Some(fresh) = fresh().await else { return };
+    let with = |name: &str, email: &str| TenantFields { contact_email: Some(email.to_owned()), ..named(name) };
+    fresh.tenant_create(&with("Acme", "cloud+acme@msp.example")).await.unwrap();
+    let other = fresh.tenant_create(&with("Other", "it@other.example")).await.unwrap();
+    let domains = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let refused = message(fresh.domains_set(&domains(&["msp.example"])).await);
+    assert_eq!(refused, "tenants have their contact on another domain: Other (it@other.example); change those first");
+    assert_eq!(message(fresh.domains_set(&domains(&["msp"])).await), "\"msp\" is not a domain such as msp.example");
+    fresh.tenant_update(&other.id, &with("Other", "it+other@msp.example"), None).await.unwrap();
+    assert_eq!(fresh.domains_set(&domains(&["MSP.example", "msp.test"])).await.unwrap(), ["msp.example", "msp.test"]);
+    let refused = message(fresh.tenant_create(&with("Third", "it@third.example")).await);
+    assert_eq!(refused, "the contact it@third.example is on none of the MSP's domains: msp.example, msp.test");
+    fresh.tenant_create(&with("Third", "it+third@msp.test")).await.unwrap();
+    let filter = AuditFilter { noun: Some("setting".to_owned()), ..AuditFilter::default() };
+    assert_eq!(fresh.audit_entries(&filter, &PageRequest::default()).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_removed_with_a_tenant_is_told_first_and_then_no_table_names_it() {
+    let Some(fresh) = fresh().await else { return };
+    let aws = fresh.integration_create(&folder("aws")).await.unwrap();
+    let import = fresh.import_begin(&aws.id, "d1", None).await.unwrap();
+    fresh.import_publish(&import.id, &[month("2026-09", vec![account("1", 3, "10")])]).await.unwrap();
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    let list = fresh.subaccounts(&SubaccountFilter::default(), &PageRequest::default()).await.unwrap().items;
+    fresh.subaccounts_move(&[list[0].id.clone()], Some(&acme.id)).await.unwrap();
+    deploy(&fresh, "markup", "1").await;
+    let rule = markup(&fresh, "5 %").await;
+    fresh.assignment_create(&AssignmentFields { tenant_id: Some(acme.id.clone()), ..everywhere(&rule) }).await.unwrap();
+    fresh.quota_put(&acme.id, &QuotaFields::default(), None).await.unwrap();
+    let run = fresh.run_enqueue(&run_of(&acme, "a")).await.unwrap();
+    fresh.run_start(&run.id).await.unwrap();
+    let result = RunResult { overlay: Some("rated/2026-09/x.parquet".to_owned()), ..charged("10") };
+    fresh.run_complete(&run.id, &result).await.unwrap();
+    fresh.preview_create(&json!({"tenants": [acme.id]})).await.unwrap();
+
+    let removal = fresh.tenant_removal(&acme.id).await.unwrap();
+    assert_eq!((removal.refused.as_ref(), removal.assignments, removal.runs, removal.previews), (None, 1, 1, 1));
+    assert_eq!((removal.released[0].name.as_str(), removal.published.as_slice()), ("account 1", &[period("2026-09")][..]));
+    assert!(matches!(fresh.tenant_delete(&acme.id, "acme", None).await, Err(StoreError::Invalid(_))));
+    let removed = fresh.tenant_delete(&acme.id, "Acme", None).await.unwrap();
+    assert_eq!(removed.files, ["rated/2026-09/x.parquet"]);
+    assert_eq!(removed.released, [list[0].id.as_str()]);
+    assert_eq!(naming::naming(&fresh, &acme.id).await, ["audit"], "the log of changes is only ever appended to");
+}
