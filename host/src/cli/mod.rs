@@ -13,6 +13,7 @@ pub mod output;
 pub mod plugin;
 pub mod preview;
 pub mod rate;
+pub mod roles;
 pub mod run;
 pub mod serve;
 pub mod shadow;
@@ -68,6 +69,9 @@ enum Command {
     Serve(serve::Args),
     /// Rate bills by a chain of rules, without a daemon
     Rate(rate::Args),
+    /// Show who may do what: the roles, and every route with what it needs
+    #[command(after_help = roles::EXAMPLES)]
+    Roles(roles::Args),
     /// Work with what a daemon has rated: list, show, compute again and compare
     #[command(arg_required_else_help = true)]
     Run(run::Args),
@@ -141,6 +145,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Rate(args) => rate::run(args),
         Command::Preview(args) => preview::run(args),
+        Command::Roles(args) => roles::run(&args),
         Command::Run(args) => run::run(args),
         Command::Shadow(args) => shadow::run(args),
     };

@@ -1,6 +1,6 @@
 //! `rerate serve`: the daemon, put together and taken apart.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,9 @@ pub struct Args {
     /// Database of the control data: a SQLite file, or postgres://user@host/name [default: rerate.db in the data folder]
     #[arg(long, value_name = "URL", env = "RERATE_DATABASE", hide_env_values = true)]
     database: Option<String>,
+    /// A proxy in front of the daemon: what its X-Forwarded-For says is where a call comes from. May be given several times
+    #[arg(long = "trusted-proxy", value_name = "ADDR")]
+    proxies: Vec<IpAddr>,
 }
 
 impl Args {
@@ -54,8 +57,8 @@ impl Args {
 pub fn run(args: Args) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let settings =
-            Settings { data: args.data, listen: args.listen, database: args.database, metrics: args.metrics, ..Settings::default() };
+        let Args { data, listen, database, metrics, proxies, .. } = args;
+        let settings = Settings { data, listen, database, metrics, proxies, ..Settings::default() };
         let daemon = Daemon::start(settings).await?;
         output::print(&format!("listening on http://{}", daemon.address));
         output::print(&format!("token in     {}", daemon.token_file.display()));
@@ -74,6 +77,7 @@ pub struct Settings {
     pub listen: SocketAddr,
     pub database: Option<String>,
     pub metrics: Option<SocketAddr>,
+    pub proxies: Vec<IpAddr>,
     pub compile: Compile,
     pub limits: Limits,
     pub jobs: Options,
@@ -89,6 +93,7 @@ impl Default for Settings {
             listen,
             database: None,
             metrics: None,
+            proxies: Vec::new(),
             compile,
             limits: Limits::default(),
             jobs: Options::default(),
@@ -142,7 +147,7 @@ impl Daemon {
         drop(starting);
         let poked = Arc::clone(&jobs);
         let state = AppState::new(store.clone(), Arc::clone(&plugins), events.clone(), move |change| poked.poke(change));
-        let state = state.with_data(Arc::clone(&data)).with_jobs(Arc::clone(&jobs));
+        let state = state.with_data(Arc::clone(&data)).with_jobs(Arc::clone(&jobs)).with_proxies(&settings.proxies);
         let metrics = match settings.metrics {
             Some(address) => {
                 let listener = TcpListener::bind(address).await.map_err(|error| refused_address(address, &error))?;

@@ -1,5 +1,6 @@
 //! The product's nouns as plain values: no input or output, no async, no clock. Everything else in the crate speaks in these types.
 
+pub mod access;
 pub mod charge;
 pub mod chunk;
 pub mod columns;

@@ -10,10 +10,11 @@ use utoipa_axum::routes;
 use super::AppState;
 use super::errors::{ApiResult, Problems};
 use super::extract::{Path, Query, page};
-use crate::store::{AuditEntry, AuditFilter, Page};
+use crate::clock::Moment;
+use crate::store::{AuditEntry, AuditFilter, ChainVerdict, Page};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(audit_list)).routes(routes!(audit_get))
+    OpenApiRouter::new().routes(routes!(audit_list)).routes(routes!(audit_verify)).routes(routes!(audit_get))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -24,8 +25,16 @@ struct AuditQuery {
     noun: Option<String>,
     /// Changes of one thing: its id or name.
     subject: Option<String>,
-    /// Changes by one token, by its name.
+    /// Changes by one person or token, by e-mail address, name or id.
     actor: Option<String>,
+    /// Changes of what is a tenant's, and what people of the MSP did while they acted in it.
+    tenant_id: Option<String>,
+    /// Changes from this time on.
+    #[param(value_type = Option<String>, example = "2026-09-01T00:00:00Z")]
+    from: Option<Moment>,
+    /// Changes before this time.
+    #[param(value_type = Option<String>, example = "2026-10-01T00:00:00Z")]
+    until: Option<Moment>,
     /// Items of a page, 1 to 1000; 100 if absent.
     #[param(minimum = 1, maximum = 1000, example = 100)]
     limit: Option<u32>,
@@ -36,9 +45,16 @@ struct AuditQuery {
 /// Lists changes, the latest first: who, what, before and after.
 #[utoipa::path(get, path = "/v1/audit", tag = "audit", params(AuditQuery), responses((status = 200, body = Page<AuditEntry>), Problems))]
 async fn audit_list(State(state): State<AppState>, Query(query): Query<AuditQuery>) -> ApiResult<Json<Page<AuditEntry>>> {
-    let page = page(query.limit, query.after)?;
-    let filter = AuditFilter { noun: query.noun, subject: query.subject, actor: query.actor };
+    let page = page(query.limit, query.after.clone())?;
+    let AuditQuery { noun, subject, actor, tenant_id, from, until, .. } = query;
+    let filter = AuditFilter { noun, subject, actor, tenant_id, from, until };
     Ok(Json(state.store.audit_entries(&filter, &page).await?))
+}
+
+/// Computes the log's chain of hashes again: intact, or the first change that is not what was written down.
+#[utoipa::path(get, path = "/v1/audit/verify", tag = "audit", responses((status = 200, body = ChainVerdict), Problems))]
+async fn audit_verify(State(state): State<AppState>) -> ApiResult<Json<ChainVerdict>> {
+    Ok(Json(state.store.audit_verify().await?))
 }
 
 /// Shows a change.

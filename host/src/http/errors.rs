@@ -53,9 +53,12 @@ pub(super) enum Problems {
     /// The request cannot be read.
     #[response(status = 400, content_type = "application/problem+json")]
     Unreadable(Problem),
-    /// No token, or one that is not known.
+    /// No token and no session, or one that is not known.
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthorized(Problem),
+    /// The caller's role does not allow it.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
     /// There is no such thing.
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(Problem),
@@ -79,6 +82,7 @@ pub(super) struct ApiError {
     errors: Vec<Fault>,
     deployment: Option<Box<Deployment>>,
     rules: Vec<RefusedRule>,
+    retry_after_seconds: Option<u16>,
     cause: Option<Cause>,
 }
 
@@ -88,7 +92,16 @@ pub(super) struct Cause(pub(super) Arc<str>);
 
 impl ApiError {
     fn new(status: StatusCode, word: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, word, detail: detail.into(), errors: Vec::new(), deployment: None, rules: Vec::new(), cause: None }
+        Self {
+            status,
+            word,
+            detail: detail.into(),
+            errors: Vec::new(),
+            deployment: None,
+            rules: Vec::new(),
+            retry_after_seconds: None,
+            cause: None,
+        }
     }
 
     pub(super) fn unreadable(detail: impl Into<String>) -> Self {
@@ -98,6 +111,30 @@ impl ApiError {
     pub(super) fn unauthorized() -> Self {
         let detail = "send a token that this daemon knows: Authorization: Bearer <token>";
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
+    /// Who signs in has not shown who they are.
+    pub(super) fn not_signed_in(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
+    /// Too much of something in too short a time.
+    pub(super) fn too_many(detail: impl Into<String>, seconds: u16) -> Self {
+        Self { retry_after_seconds: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many", detail) }
+    }
+
+    pub(super) fn is_unauthorized(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
+    /// The caller is known and may not.
+    pub(super) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    /// Whether the caller may not, or it is not there for them.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.status == StatusCode::FORBIDDEN || self.status == StatusCode::NOT_FOUND
     }
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
@@ -207,6 +244,9 @@ impl IntoResponse for ApiError {
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after_seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(cause);

@@ -2,8 +2,8 @@
 
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
@@ -13,15 +13,52 @@ use super::auth::Caller;
 use super::errors::ApiError;
 use crate::store::{MAX_PAGE, PageRequest, Store};
 
-/// The store on behalf of the caller: what is changed through it is written down under the name of the caller's token.
+/// The store on behalf of the caller: what is changed through it is written down under their name, and they see the tenants that they may.
 pub(super) struct By(pub(super) Store);
 
 impl FromRequestParts<AppState> for By {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let Caller(token) = parts.extensions.get::<Caller>().ok_or_else(ApiError::unauthorized)?;
-        Ok(Self(state.store.by(&token.name)))
+        let caller = parts.extensions.get::<Caller>().ok_or_else(ApiError::unauthorized)?;
+        Ok(Self(state.store.on_behalf(caller.actor.clone(), caller.view.clone())))
+    }
+}
+
+/// The store on behalf of a caller who sees every tenant: for what shows all of them at once.
+pub(super) struct Everywhere(pub(super) Store);
+
+impl FromRequestParts<AppState> for Everywhere {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let By(store) = By::from_request_parts(parts, state).await?;
+        if store.view().is_everything() {
+            return Ok(Self(store));
+        }
+        Err(ApiError::forbidden("this shows every tenant, and your teams limit you to some"))
+    }
+}
+
+/// From where a call comes, for routes that answer before anybody is known.
+pub(super) struct Origin {
+    pub(super) headers: HeaderMap,
+    pub(super) address: Option<String>,
+}
+
+impl Origin {
+    /// The host as the caller named it.
+    pub(super) fn host(&self) -> &str {
+        self.headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+impl FromRequestParts<AppState> for Origin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let address = super::auth::address(state, &parts.extensions, &parts.headers).map(|address| address.to_string());
+        Ok(Self { headers: parts.headers.clone(), address })
     }
 }
 

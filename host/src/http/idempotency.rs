@@ -30,15 +30,16 @@ pub(super) async fn replay(State(state): State<AppState>, request: Request, next
     let json = request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let key = request.headers().get(KEY).cloned();
     let caller = request.extensions().get::<Caller>().cloned();
-    let (Some(key), Some(Caller(token)), true) = (key, caller, json && request.method() == Method::POST) else {
+    let (Some(key), Some(caller), true) = (key, caller, json && request.method() == Method::POST) else {
         return Ok(next.run(request).await);
     };
     let key = key.to_str().map_err(|_| ApiError::invalid("an idempotency key has visible ASCII characters only"))?.to_owned();
     let (parts, body) = request.into_parts();
     let body =
         axum::body::to_bytes(body, MAX_JSON).await.map_err(|_| ApiError::too_large(format!("a JSON body has at most {MAX_JSON} bytes")))?;
-    let digest = request_digest(parts.uri.path(), &body);
-    match state.store.idempotency_reserve(&token.id, &key, &digest).await? {
+    let digest = request_digest(&caller, parts.uri.path(), &body);
+    let caller_id = caller.id().to_owned();
+    match state.store.idempotency_reserve(&caller_id, &key, &digest).await? {
         Reserved::Answered(answer) => return Ok(answered(answer)),
         Reserved::UnderWay => return Err(ApiError::conflict("the request with this idempotency key is being worked on")),
         Reserved::Different => return Err(ApiError::invalid("this idempotency key was used for a different request")),
@@ -46,22 +47,25 @@ pub(super) async fn replay(State(state): State<AppState>, request: Request, next
     }
     // On a task of its own: a caller that hangs up must not leave the key without an answer.
     let request = Request::from_parts(parts, Body::from(body));
-    let (store, token_id, same_key) = (state.store.clone(), token.id.clone(), key.clone());
+    let (store, same_caller, same_key) = (state.store.clone(), caller_id.clone(), key.clone());
     let work = async move {
         let response = next.run(request).await;
-        keep(&state, &token.id, &key, response).await
+        keep(&state, &caller_id, &key, response).await
     };
     match tokio::spawn(work.in_current_span()).await {
         Ok(answer) => answer,
         Err(panicked) => {
-            store.idempotency_release(&token_id, &same_key).await?;
+            store.idempotency_release(&same_caller, &same_key).await?;
             Err(ApiError::internal(panicked))
         }
     }
 }
 
-fn request_digest(path: &str, body: &Bytes) -> String {
+/// The same request in another tenant is another request.
+fn request_digest(caller: &Caller, path: &str, body: &Bytes) -> String {
     let mut hash = Sha256::new();
+    hash.update(caller.organisation().name().as_bytes());
+    hash.update([0]);
     hash.update(path.as_bytes());
     hash.update([0]);
     hash.update(body);
@@ -69,9 +73,9 @@ fn request_digest(path: &str, body: &Bytes) -> String {
 }
 
 /// Stores a success under the key; gives the key back otherwise.
-async fn keep(state: &AppState, token_id: &str, key: &str, response: Response) -> ApiResult<Response> {
+async fn keep(state: &AppState, caller_id: &str, key: &str, response: Response) -> ApiResult<Response> {
     if !response.status().is_success() {
-        state.store.idempotency_release(token_id, key).await?;
+        state.store.idempotency_release(caller_id, key).await?;
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
@@ -83,7 +87,7 @@ async fn keep(state: &AppState, token_id: &str, key: &str, response: Response) -
         headers: serde_json::to_string(&headers).map_err(ApiError::internal)?,
         body: String::from_utf8_lossy(&body).into_owned(),
     };
-    state.store.idempotency_store(token_id, key, &answer).await?;
+    state.store.idempotency_store(caller_id, key, &answer).await?;
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 

@@ -3,18 +3,22 @@
 //! `router` is the index; one file a noun. A handler extracts, calls the store or the jobs, responds. Every change pokes the jobs, which
 //! find out themselves what follows from it. Nothing here computes an amount or reads a bill.
 
+pub mod access;
 mod assignments;
 mod audit;
 pub mod auth;
 mod charges;
+mod cost_centers;
 mod deployments;
 mod described;
 mod domains;
+mod doorkeeper;
 mod errors;
 mod events;
 mod extract;
 mod idempotency;
 mod integrations;
+mod invitations;
 mod keys;
 mod lines;
 mod metrics;
@@ -33,14 +37,18 @@ mod secrets;
 mod serve;
 mod session;
 mod shadows;
+mod signing_in;
 mod snapshots;
 mod state;
 mod subaccounts;
+mod teams;
 mod tenant_import;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod trace;
+mod users;
 mod verify;
 mod virtuals;
 

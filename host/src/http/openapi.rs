@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problem, Problems};
 use crate::clock::Moment;
+use crate::domain::access::{Organisation, Role};
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 
@@ -84,4 +85,34 @@ written_as_text! {
     Amount: "Amount", "An exact decimal with up to 18 decimals.", r"^-?[0-9]{1,38}(\.[0-9]{1,18})?$", "-12.500000000000000001";
     Period: "Period", "A billing period: a calendar month.", r"^[0-9]{4}-(0[1-9]|1[0-2])$", "2026-09";
     Moment: "Moment", "A time, in UTC.", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$", "2026-09-01T12:00:00.250Z";
+}
+
+impl PartialSchema for Role {
+    fn schema() -> RefOr<Schema> {
+        let names = Self::ALL.map(Self::name);
+        ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String).enum_values(Some(names)).into()
+    }
+}
+
+impl ToSchema for Role {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Role".into()
+    }
+}
+
+impl PartialSchema for Organisation {
+    fn schema() -> RefOr<Schema> {
+        let schema = ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .description(Some("`msp`, or a tenant's id."))
+            .pattern(Some("^(msp|tnt_[0-9a-z]{26})$"))
+            .examples(["msp"]);
+        schema.into()
+    }
+}
+
+impl ToSchema for Organisation {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Organisation".into()
+    }
 }

@@ -123,7 +123,7 @@ async fn plugin_deploy(
         bytes: bytes.to_vec(),
         origin: Origin::Upload,
         from: "upload".to_owned(),
-        by: store.actor().to_owned(),
+        by: store.actor().clone(),
         activate: query.activate.unwrap_or(true),
         dry_run: query.dry_run,
     };

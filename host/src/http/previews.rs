@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::{Body, PageQuery, Query};
+use super::extract::{Body, Everywhere, PageQuery, Query};
 use crate::clock::Moment;
 use crate::jobs::Change;
 use crate::jobs::preview::{PreviewRequest, PreviewResult};
@@ -49,8 +49,8 @@ impl From<Preview> for PreviewView {
 
 /// Lists previews, oldest first, without their results.
 #[utoipa::path(get, path = "/v1/previews", tag = "previews", params(PageQuery), responses((status = 200, body = Page<PreviewView>), Problems))]
-async fn preview_list(State(state): State<AppState>, Query(page): Query<PageQuery>) -> ApiResult<Json<Page<PreviewView>>> {
-    let found = state.store.previews(&page.request()?).await?;
+async fn preview_list(Everywhere(store): Everywhere, Query(page): Query<PageQuery>) -> ApiResult<Json<Page<PreviewView>>> {
+    let found = store.previews(&page.request()?).await?;
     Ok(Json(Page { items: found.items.into_iter().map(PreviewView::from).collect(), next: found.next }))
 }
 
@@ -58,10 +58,14 @@ async fn preview_list(State(state): State<AppState>, Query(page): Query<PageQuer
 /// service and line. Computed in the background from what the published runs recorded; publishes nothing.
 #[utoipa::path(post, path = "/v1/previews", tag = "previews", request_body = PreviewRequest,
     responses((status = 202, body = PreviewView), Problems))]
-async fn preview_create(State(state): State<AppState>, Body(request): Body<PreviewRequest>) -> ApiResult<impl IntoResponse> {
-    request.check(&state.store).await?;
+async fn preview_create(
+    State(state): State<AppState>,
+    Everywhere(store): Everywhere,
+    Body(request): Body<PreviewRequest>,
+) -> ApiResult<impl IntoResponse> {
+    request.check(&store).await?;
     let request = serde_json::to_value(&request).map_err(ApiError::internal)?;
-    let preview = state.store.preview_create(&request).await?;
+    let preview = store.preview_create(&request).await?;
     state.poke(Change::Previews { deleted: None });
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/v1/previews/{}", preview.id))], Json(PreviewView::from(preview))))
 }
@@ -69,14 +73,14 @@ async fn preview_create(State(state): State<AppState>, Body(request): Body<Previ
 /// Shows a preview: its progress, and its result once it is done.
 #[utoipa::path(get, path = "/v1/previews/{id}", tag = "previews", params(("id" = String, Path)),
     responses((status = 200, body = PreviewView), Problems))]
-async fn preview_get(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<PreviewView>> {
-    Ok(Json(state.store.preview(&id).await?.into()))
+async fn preview_get(Everywhere(store): Everywhere, Path(id): Path<String>) -> ApiResult<Json<PreviewView>> {
+    Ok(Json(store.preview(&id).await?.into()))
 }
 
 /// Deletes a preview; one that is being computed is stopped.
 #[utoipa::path(delete, path = "/v1/previews/{id}", tag = "previews", params(("id" = String, Path)), responses((status = 204), Problems))]
-async fn preview_delete(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<StatusCode> {
-    state.store.preview_delete(&id).await?;
+async fn preview_delete(State(state): State<AppState>, Everywhere(store): Everywhere, Path(id): Path<String>) -> ApiResult<StatusCode> {
+    store.preview_delete(&id).await?;
     state.poke(Change::Previews { deleted: Some(id) });
     Ok(StatusCode::NO_CONTENT)
 }

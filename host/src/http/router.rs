@@ -9,15 +9,15 @@ use utoipa_axum::router::OpenApiRouter;
 use super::errors::ApiError;
 use super::trace::{self, Boundary};
 use super::{
-    AppState, assignments, audit, auth, charges, deployments, described, domains, events, idempotency, integrations, keys, lines, metrics,
-    openapi, plugins, previews, quotas, ready, reports, rules, runs, secrets, session, shadows, snapshots, subaccounts, tenant_import,
-    tenants, verify, virtuals,
+    AppState, assignments, audit, auth, charges, cost_centers, deployments, described, domains, events, idempotency, integrations,
+    invitations, keys, lines, metrics, openapi, plugins, previews, quotas, ready, reports, rules, runs, secrets, session, shadows,
+    signing_in, snapshots, subaccounts, teams, tenant_import, tenants, tokens, users, verify, virtuals,
 };
 
 /// Bytes of a JSON body: the largest configuration of a rule is half of it.
 pub(super) const MAX_JSON: usize = 2 << 20;
 
-/// What answers only to a token.
+/// What answers only to a caller who is known.
 fn guarded() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::described())
         .merge(session::routes())
@@ -45,12 +45,18 @@ fn guarded() -> OpenApiRouter<AppState> {
         .merge(previews::routes())
         .merge(shadows::routes())
         .merge(events::routes())
+        .merge(signing_in::routes())
+        .merge(users::routes())
+        .merge(teams::routes())
+        .merge(cost_centers::routes())
+        .merge(tokens::routes())
+        .merge(invitations::routes())
         .merge(metrics::routes())
 }
 
 /// What answers to everybody.
 fn open_routes() -> OpenApiRouter<AppState> {
-    session::open_routes().merge(ready::open_routes())
+    session::open_routes().merge(ready::open_routes()).merge(signing_in::open_routes()).merge(invitations::open_routes())
 }
 
 /// What the service says of itself.
@@ -60,14 +66,14 @@ pub fn document() -> OpenApi {
     described::complete(document)
 }
 
-/// All of the service. Every address but `/v1/health` and `/v1/ready` wants a token, those that do not exist as well.
+/// All of the service. Every address but those that say so wants a token or a session, those that do not exist as well.
 pub fn router(state: AppState) -> Router {
     let (guarded, _) = guarded().split_for_parts();
     let guarded = guarded
         .fallback(async || ApiError::not_found("there is nothing at this address"))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(middleware::from_fn_with_state(state.clone(), idempotency::replay))
-        .layer(middleware::from_fn_with_state(state.clone(), auth::require_token));
+        .layer(middleware::from_fn_with_state(state.clone(), auth::guard));
     let (open, _) = open_routes().split_for_parts();
     let boundary = Boundary::new(state.store.clock().clone(), state.metrics.clone());
     guarded

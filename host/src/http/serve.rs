@@ -1,6 +1,7 @@
 //! Serving until told to stop.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -30,7 +31,7 @@ pub async fn serve(listener: TcpListener, state: AppState, shutdown: impl Future
             std::future::pending::<()>().await;
         }
     };
-    let server = axum::serve(listener, router(state)).with_graceful_shutdown(stopping);
+    let server = axum::serve(listener, router(state).into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(stopping);
     tokio::select! {
         served = server => served,
         () = out_of_patience => Ok(()),

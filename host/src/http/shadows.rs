@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiResult, Problems};
-use super::extract::{Body, By, PageQuery, Path, Query};
+use super::extract::{Body, Everywhere, PageQuery, Path, Query};
 use crate::jobs::Change;
 use crate::jobs::shadow::{ShadowSummary, summarise};
 use crate::store::{Page, Plugin, Shadow, ShadowState, StoreError};
@@ -51,14 +51,18 @@ struct Promoted {
 
 /// Lists shadows, oldest first.
 #[utoipa::path(get, path = "/v1/shadows", tag = "shadows", params(PageQuery), responses((status = 200, body = Page<Shadow>), Problems))]
-async fn shadow_list(State(state): State<AppState>, Query(page): Query<PageQuery>) -> ApiResult<Json<Page<Shadow>>> {
-    Ok(Json(state.store.shadows(&page.request()?).await?))
+async fn shadow_list(Everywhere(store): Everywhere, Query(page): Query<PageQuery>) -> ApiResult<Json<Page<Shadow>>> {
+    Ok(Json(store.shadows(&page.request()?).await?))
 }
 
 /// Rates every run that is published from now on also under a candidate version, for the rules that follow the plugin. What differs is
 /// counted and sampled; the runs themselves are as they would be without it.
 #[utoipa::path(post, path = "/v1/shadows", tag = "shadows", request_body = ShadowBody, responses((status = 201, body = Shadow), Problems))]
-async fn shadow_create(State(state): State<AppState>, By(store): By, Body(body): Body<ShadowBody>) -> ApiResult<impl IntoResponse> {
+async fn shadow_create(
+    State(state): State<AppState>,
+    Everywhere(store): Everywhere,
+    Body(body): Body<ShadowBody>,
+) -> ApiResult<impl IntoResponse> {
     let shadow = store.shadow_create(&body.plugin, &body.digest).await?;
     state.poke(Change::Shadows);
     Ok((StatusCode::CREATED, [(header::LOCATION, format!("/v1/shadows/{}", shadow.id))], Json(shadow)))
@@ -67,16 +71,16 @@ async fn shadow_create(State(state): State<AppState>, By(store): By, Body(body):
 /// Shows a shadow: how many runs it looked at, which of them come out otherwise, by tenant, rule and money, with samples.
 #[utoipa::path(get, path = "/v1/shadows/{id}", tag = "shadows", params(("id" = String, Path)),
     responses((status = 200, body = ShadowView), Problems))]
-async fn shadow_get(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<ShadowView>> {
-    let shadow = state.store.shadow(&id).await?;
-    let found = summarise(state.store.shadow_runs(&id).await?);
+async fn shadow_get(Everywhere(store): Everywhere, Path(id): Path<String>) -> ApiResult<Json<ShadowView>> {
+    let shadow = store.shadow(&id).await?;
+    let found = summarise(store.shadow_runs(&id).await?);
     Ok(Json(ShadowView { shadow, found }))
 }
 
 /// Makes the candidate the active version, with every check of an activation, and ends the shadow.
 #[utoipa::path(post, path = "/v1/shadows/{id}/promote", tag = "shadows", params(("id" = String, Path)),
     responses((status = 200, body = Promoted), Problems))]
-async fn shadow_promote(State(state): State<AppState>, By(store): By, Path(id): Path<String>) -> ApiResult<Json<Promoted>> {
+async fn shadow_promote(State(state): State<AppState>, Everywhere(store): Everywhere, Path(id): Path<String>) -> ApiResult<Json<Promoted>> {
     let shadow = store.shadow(&id).await?;
     if shadow.state != ShadowState::Running {
         return Err(StoreError::Conflict(format!("the shadow {id} has ended already")).into());
@@ -88,6 +92,6 @@ async fn shadow_promote(State(state): State<AppState>, By(store): By, Path(id): 
 /// Ends a shadow without making it active. What it found stays readable.
 #[utoipa::path(post, path = "/v1/shadows/{id}/drop", tag = "shadows", params(("id" = String, Path)),
     responses((status = 200, body = Shadow), Problems))]
-async fn shadow_drop(By(store): By, Path(id): Path<String>) -> ApiResult<Json<Shadow>> {
+async fn shadow_drop(Everywhere(store): Everywhere, Path(id): Path<String>) -> ApiResult<Json<Shadow>> {
     Ok(Json(store.shadow_end(&id, ShadowState::Dropped).await?))
 }

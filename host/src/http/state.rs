@@ -1,10 +1,12 @@
 //! What handlers work with.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::doorkeeper::Doorkeeper;
 use super::errors::{ApiError, ApiResult};
 use super::metrics::Metrics;
 use crate::events::Events;
@@ -26,12 +28,25 @@ pub struct AppState {
     jobs: Option<Arc<Jobs>>,
     data: Option<Arc<DataDir>>,
     replayer: Option<Replayer>,
+    proxies: Arc<[IpAddr]>,
+    pub(super) doorkeeper: Doorkeeper,
 }
 
 impl AppState {
     /// `poke` is told of every change; it must return at once.
     pub fn new(store: Store, plugins: Arc<Plugins>, events: Events, poke: impl Fn(Change) + Send + Sync + 'static) -> Self {
-        Self { store, plugins, events, poke: Arc::new(poke), metrics: Metrics::new(None), jobs: None, data: None, replayer: None }
+        Self {
+            store,
+            plugins,
+            events,
+            poke: Arc::new(poke),
+            metrics: Metrics::new(None),
+            jobs: None,
+            data: None,
+            replayer: None,
+            proxies: Arc::new([]),
+            doorkeeper: Doorkeeper::default(),
+        }
     }
 
     /// Whose work readiness and metrics tell of.
@@ -50,6 +65,16 @@ impl AppState {
     pub fn with_data(self, data: Arc<DataDir>) -> Self {
         let replayer = Replayer::new(self.store.clone(), Arc::clone(&self.plugins), Arc::clone(&data));
         Self { data: Some(data), replayer: Some(replayer), ..self }
+    }
+
+    /// Proxies whose word counts for where a call comes from.
+    #[must_use]
+    pub fn with_proxies(self, proxies: &[IpAddr]) -> Self {
+        Self { proxies: proxies.into(), ..self }
+    }
+
+    pub(super) fn proxies(&self) -> &[IpAddr] {
+        &self.proxies
     }
 
     pub(super) fn data(&self) -> ApiResult<&Arc<DataDir>> {

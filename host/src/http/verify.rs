@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::Body;
+use super::extract::{Body, By};
 use crate::jobs::replay::{ReplayError, ReplayOptions, Verdict};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -52,7 +52,13 @@ struct VerifyBody {
 /// and findings: identical, or the first difference. Publishes nothing.
 #[utoipa::path(post, path = "/v1/runs/{id}/verify", tag = "runs", params(("id" = String, Path)), request_body = VerifyBody,
     responses((status = 200, body = Verdict), Problems))]
-async fn run_verify(State(state): State<AppState>, Path(id): Path<String>, Body(body): Body<VerifyBody>) -> ApiResult<Json<Verdict>> {
+async fn run_verify(
+    State(state): State<AppState>,
+    By(store): By,
+    Path(id): Path<String>,
+    Body(body): Body<VerifyBody>,
+) -> ApiResult<Json<Verdict>> {
+    store.run(&id).await?;
     let options = ReplayOptions { workers: body.workers, batch_rows: body.batch_rows };
     Ok(Json(state.replayer()?.verify(&id, options).await?))
 }

@@ -12,7 +12,7 @@ use super::registry::Registry;
 use super::signature::{self, Verdict};
 use crate::events::{Event, Events};
 use crate::sandbox::{Plugin, Sandbox};
-use crate::store::{self, Origin, PluginVersion, SigningPolicy, Store, StoreError};
+use crate::store::{self, Actor, Origin, PluginVersion, SigningPolicy, Store, StoreError};
 
 /// The plugins of one daemon.
 pub struct Plugins {
@@ -87,7 +87,7 @@ impl Plugins {
 
     /// Makes a stored version the active one, on behalf of `by`. Refused when a rule would stop working or the policy wants a signature
     /// that is not there.
-    pub async fn activate(self: &Arc<Self>, name: &str, digest: &str, by: &str) -> Result<store::Plugin, DeployError> {
+    pub async fn activate(self: &Arc<Self>, name: &str, digest: &str, by: &Actor) -> Result<store::Plugin, DeployError> {
         let version = self.version_of(name, digest).await?;
         let plugin = self.loaded(digest).await?;
         if version.origin != Origin::Builtin && self.store.signing_policy().await? == SigningPolicy::Require {
@@ -102,7 +102,7 @@ impl Plugins {
         if !check.refused.is_empty() {
             return Err(DeployError::Rules(check.refused));
         }
-        let activated = self.store.by(by).plugin_activate(name, digest).await?;
+        let activated = self.store.by_actor(by).plugin_activate(name, digest).await?;
         self.registry.insert(&plugin);
         self.forget_unused().await?;
         self.tell_activated(&version);
@@ -110,7 +110,7 @@ impl Plugins {
     }
 
     /// Makes the version active again that was active before the present one.
-    pub async fn roll_back(self: &Arc<Self>, name: &str, by: &str) -> Result<store::Plugin, DeployError> {
+    pub async fn roll_back(self: &Arc<Self>, name: &str, by: &Actor) -> Result<store::Plugin, DeployError> {
         let plugin = self.store.plugin(name).await?;
         let Some(previous) = plugin.previous_digest else {
             let text = format!("there is no version of {name} to roll back to: none was active before the present one, or it was deleted");
@@ -120,8 +120,8 @@ impl Plugins {
     }
 
     /// Disables a plugin, or enables it again. Runs of a disabled plugin's rules fail rather than go on without them.
-    pub async fn set_disabled(&self, name: &str, disabled: bool, by: &str) -> Result<store::Plugin, DeployError> {
-        let plugin = self.store.by(by).plugin_set_disabled(name, disabled).await?;
+    pub async fn set_disabled(&self, name: &str, disabled: bool, by: &Actor) -> Result<store::Plugin, DeployError> {
+        let plugin = self.store.by_actor(by).plugin_set_disabled(name, disabled).await?;
         if disabled {
             self.events.send(Event::PluginDisabled { name: name.to_owned() });
         } else {
@@ -132,10 +132,10 @@ impl Plugins {
     }
 
     /// Removes a version that nothing refers to.
-    pub async fn delete_version(&self, name: &str, digest: &str, by: &str) -> Result<(), DeployError> {
+    pub async fn delete_version(&self, name: &str, digest: &str, by: &Actor) -> Result<(), DeployError> {
         let _alone = self.activating.lock().await;
         self.version_of(name, digest).await?;
-        self.store.by(by).plugin_version_delete(digest).await?;
+        self.store.by_actor(by).plugin_version_delete(digest).await?;
         self.forget_unused().await?;
         self.files.remove(digest)
     }

@@ -17,7 +17,7 @@ use crate::clock::Moment;
 use crate::events::Event;
 use crate::sandbox::{ConfigureError, Meter, Plugin, Quota, Refusal};
 use crate::store::{
-    Deployment, DeploymentState, NewVersion, Origin, PluginVersion, SigningPolicy, Step, StepOutcome, StepResult, Store, StoreError,
+    Actor, Deployment, DeploymentState, NewVersion, Origin, PluginVersion, SigningPolicy, Step, StepOutcome, StepResult, Store, StoreError,
 };
 
 /// A component of a JavaScript or Python rule has 12 to 18 MB; twice that is room enough.
@@ -61,7 +61,7 @@ pub struct Submission {
     /// The file's name, or `upload`.
     pub from: String,
     /// Whom the log of changes names.
-    pub by: String,
+    pub by: Actor,
     /// Whether it shall be the active version in the end; if not, it ends as `ready`.
     pub activate: bool,
     /// Goes through every step but the last and keeps nothing.
@@ -125,7 +125,7 @@ impl Record {
 impl Plugins {
     /// Deploys and activates a component that came in through `origin`, named for people by `from` (a file's name).
     pub async fn deploy(self: &Arc<Self>, bytes: Vec<u8>, origin: Origin, from: &str) -> Result<Deployed, DeployError> {
-        let by = if origin == Origin::Folder { "folder" } else { self.store().actor() }.to_owned();
+        let by = if origin == Origin::Folder { Actor::named("folder") } else { self.store().actor().clone() };
         let submission = Submission { bytes, origin, from: from.to_owned(), by, activate: true, dry_run: false };
         self.submit(submission).await?.1
     }
@@ -153,7 +153,7 @@ impl Plugins {
 
     async fn begin(&self, submission: &Submission) -> Result<Record, StoreError> {
         let since = Instant::now();
-        let store = self.store().by(&submission.by);
+        let store = self.store().by_actor(&submission.by);
         let deployment = Deployment {
             id: if submission.dry_run { String::new() } else { store.clock().id("dep") },
             digest: super::digest_of(&submission.bytes),
@@ -162,7 +162,7 @@ impl Plugins {
             from: submission.from.clone(),
             state: DeploymentState::Uploaded,
             steps: Vec::new(),
-            actor: submission.by.clone(),
+            actor: submission.by.name.clone(),
             created_at: store.clock().now(),
             finished_at: None,
         };

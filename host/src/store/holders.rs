@@ -112,7 +112,7 @@ impl Store {
         .bind(subaccount_id)
         .bind(from)
         .bind(tenant_id)
-        .bind(&*self.actor)
+        .bind(&self.actor.name)
         .bind(now)
         .execute(&mut **tx)
         .await?;

@@ -34,29 +34,31 @@ pub enum Reserved {
 }
 
 impl Store {
-    /// Takes a key for a request, known by its SHA-256, of a token.
-    pub async fn idempotency_reserve(&self, token_id: &str, key: &str, request_sha256: &str) -> Result<Reserved> {
+    /// Takes a key for a request, known by its SHA-256, of a caller: a token or a session.
+    pub async fn idempotency_reserve(&self, caller_id: &str, key: &str, request_sha256: &str) -> Result<Reserved> {
         if key.is_empty() || key.len() > MAX_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(StoreError::Invalid(format!("an idempotency key has 1 to {MAX_KEY} visible ASCII characters")));
         }
         let now = self.clock.now();
         let mut tx = self.begin().await?;
         sqlx::query("DELETE FROM idempotency_keys WHERE created_at < $1").bind(now.0 - KEPT_MILLIS).execute(&mut *tx).await?;
-        let found = sqlx::query("SELECT request_sha256, status, headers, body FROM idempotency_keys WHERE token_id = $1 AND key = $2")
-            .bind(token_id)
+        let found = sqlx::query("SELECT request_sha256, status, headers, body FROM idempotency_keys WHERE caller_id = $1 AND key = $2")
+            .bind(caller_id)
             .bind(key)
             .fetch_optional(&mut *tx)
             .await?;
         let reserved = match found {
             None => {
-                sqlx::query("INSERT INTO idempotency_keys (token_id, key, request_sha256, created_at, daemon) VALUES ($1, $2, $3, $4, $5)")
-                    .bind(token_id)
-                    .bind(key)
-                    .bind(request_sha256)
-                    .bind(now)
-                    .bind(self.daemon())
-                    .execute(&mut *tx)
-                    .await?;
+                sqlx::query(
+                    "INSERT INTO idempotency_keys (caller_id, key, request_sha256, created_at, daemon) VALUES ($1, $2, $3, $4, $5)",
+                )
+                .bind(caller_id)
+                .bind(key)
+                .bind(request_sha256)
+                .bind(now)
+                .bind(self.daemon())
+                .execute(&mut *tx)
+                .await?;
                 Reserved::New
             }
             Some(row) if row.try_get::<&str, _>("request_sha256")? != request_sha256 => Reserved::Different,
@@ -73,9 +75,9 @@ impl Store {
         Ok(reserved)
     }
 
-    pub async fn idempotency_store(&self, token_id: &str, key: &str, response: &StoredResponse) -> Result<()> {
-        let answered = sqlx::query("UPDATE idempotency_keys SET status = $3, headers = $4, body = $5 WHERE token_id = $1 AND key = $2")
-            .bind(token_id)
+    pub async fn idempotency_store(&self, caller_id: &str, key: &str, response: &StoredResponse) -> Result<()> {
+        let answered = sqlx::query("UPDATE idempotency_keys SET status = $3, headers = $4, body = $5 WHERE caller_id = $1 AND key = $2")
+            .bind(caller_id)
             .bind(key)
             .bind(i64::from(response.status))
             .bind(&response.headers)
@@ -85,9 +87,9 @@ impl Store {
     }
 
     /// Gives a key back: the request failed and may be tried again.
-    pub async fn idempotency_release(&self, token_id: &str, key: &str) -> Result<()> {
-        let released = sqlx::query("DELETE FROM idempotency_keys WHERE token_id = $1 AND key = $2 AND status IS NULL");
-        self.change(released.bind(token_id).bind(key)).await?;
+    pub async fn idempotency_release(&self, caller_id: &str, key: &str) -> Result<()> {
+        let released = sqlx::query("DELETE FROM idempotency_keys WHERE caller_id = $1 AND key = $2 AND status IS NULL");
+        self.change(released.bind(caller_id).bind(key)).await?;
         Ok(())
     }
 

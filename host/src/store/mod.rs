@@ -10,8 +10,10 @@
 
 mod assignments;
 mod audit;
+mod audit_chain;
 mod condition;
 mod connect;
+mod cost_centers;
 mod credentials;
 mod deployments;
 mod dialect;
@@ -22,8 +24,10 @@ mod holders;
 mod idempotency;
 mod inputs;
 mod integrations;
+mod invitations;
 mod keys;
 mod leases;
+mod memberships;
 mod messages;
 mod page;
 mod plugins;
@@ -35,15 +39,19 @@ mod rows;
 mod rules;
 mod run_logs;
 mod runs;
+mod sessions;
 mod shadows;
 mod snapshots;
 mod splits;
 mod subaccounts;
+mod teams;
 mod tenants;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tokens;
+mod users;
 mod values;
+mod view;
 mod virtuals;
 
 use std::path::Path;
@@ -56,7 +64,9 @@ use crate::clock::Clock;
 
 pub use assignments::{AssignedRule, Assignment, AssignmentFields, ChainLink};
 pub use audit::{AuditEntry, AuditFilter};
+pub use audit_chain::ChainVerdict;
 pub use condition::Connections;
+pub use cost_centers::{CostCenter, CostCenterFields};
 pub use deployments::{Deployment, DeploymentFilter, DeploymentState, Step, StepOutcome, StepResult};
 pub use dialect::Kind;
 pub use feeds::TenantIntegration;
@@ -66,8 +76,10 @@ pub use inputs::{AccountOwner, Recorded, RunInputs, SourceInputs};
 pub use integrations::{
     CredentialsHint, DEFAULT_REFRESH_MINUTES, Integration, IntegrationFields, IntegrationFilter, IntegrationKind, IntegrationStatus,
 };
+pub use invitations::{Invitation, InvitationFields, NewPerson};
 pub use keys::{SigningPolicy, TrustedKey};
 pub use leases::Term;
+pub use memberships::{Membership, MembershipFields};
 pub use page::{MAX_PAGE, Page, PageRequest};
 pub use plugins::{NewVersion, Origin, Plugin, PluginVersion};
 pub use previews::{Preview, PreviewState};
@@ -77,12 +89,16 @@ pub use roster::{MAX_FAULTS, Roster, RosterAction, RosterChange, RosterFault, Ro
 pub use rows::{Columns, Dump, Fill};
 pub use rules::{Rule, RuleFields};
 pub use runs::{ChainEntry, FoundRun, NewRun, Run, RunFilter, RunResult, RunState};
+pub use sessions::{NewSession, Session};
 pub use shadows::{Shadow, ShadowOutcome, ShadowRun, ShadowState};
 pub use snapshots::{CurrencyTotal, Holding, HoldingFilter, Import, Part, PeriodContent, Snapshot, SnapshotState, SubaccountContent};
 pub use splits::{PeriodSplit, TenantShare};
 pub use subaccounts::{Assign, Considered, Moved, Subaccount, SubaccountFilter, TenantName};
+pub use teams::{Team, TeamFields};
 pub use tenants::{Tenant, TenantFields, TenantFilter, TenantKind, TenantState};
-pub use tokens::Token;
+pub use tokens::{NewToken, Token};
+pub use users::{User, UserFields, UserState};
+pub use view::{AccountKey, Actor, TenantView, View};
 pub use virtuals::{VirtualFields, VirtualIntegration};
 
 /// The database behind the store, named once: SQLite or PostgreSQL, by its address.
@@ -144,7 +160,9 @@ pub struct Store {
     kind: Kind,
     clock: Clock,
     /// Whom the log of changes names.
-    actor: Arc<str>,
+    actor: Arc<Actor>,
+    /// What they see of the tenants.
+    view: View,
     /// Which of several daemons this is; none where there can be only one.
     daemon: Option<Arc<str>>,
     /// Changes are made during this term of the work only.
@@ -166,24 +184,16 @@ impl Store {
         let (write, read) = address.connect().await?;
         let kind = address.kind();
         let daemon = (kind == Kind::Postgres).then(|| clock.id(leases::DAEMON).into());
-        Ok(Self { read, write, kind, clock, actor: OURSELVES.into(), daemon, term: None })
+        let actor = Arc::new(Actor::named(OURSELVES));
+        let store = Self { read, write, kind, clock, actor, view: View::Everything, daemon, term: None };
+        store.audit_chain_begin().await?;
+        Ok(store)
     }
 
     /// Waits for running statements and closes the files.
     pub async fn close(&self) {
         self.read.close().await;
         self.write.close().await;
-    }
-
-    /// The same store, on behalf of somebody: the log of changes names them.
-    #[must_use]
-    pub fn by(&self, actor: &str) -> Self {
-        Self { actor: actor.into(), ..self.clone() }
-    }
-
-    /// On whose behalf it works.
-    pub fn actor(&self) -> &str {
-        &self.actor
     }
 
     pub fn clock(&self) -> &Clock {

@@ -39,6 +39,8 @@ pub struct TenantRemoval {
     pub published: Vec<Period>,
     /// Previews that show something of it.
     pub previews: u64,
+    /// Its people; those who belong to nothing else are removed.
+    pub people: u64,
 }
 
 /// What was removed, and the files that nothing names any more.
@@ -66,6 +68,7 @@ fn naming(id: &str) -> String {
 impl Store {
     /// What [`Store::tenant_delete`] would remove.
     pub async fn tenant_removal(&self, id: &str) -> Result<TenantRemoval> {
+        self.see_tenant(id)?;
         let mut tx = self.read.begin().await?;
         self.removal_of(&mut tx, id).await
     }
@@ -97,12 +100,14 @@ impl Store {
             runs: counted_rows(tx, "SELECT COUNT(*) AS found FROM runs WHERE tenant_id = $1", id).await?,
             previews: counted_rows(tx, "SELECT COUNT(*) AS found FROM previews WHERE request LIKE $1 OR result LIKE $1", &naming(id))
                 .await?,
+            people: counted_rows(tx, "SELECT COUNT(*) AS found FROM memberships WHERE tenant_id = $1", id).await?,
             tenant: TenantName { id: tenant.id, name: tenant.name },
         })
     }
 
     /// Removes a tenant and what [`Store::tenant_removal`] tells, for good. `name` is the tenant's name, said again.
     pub async fn tenant_delete(&self, id: &str, name: &str, expected: Option<i64>) -> Result<TenantRemoved> {
+        self.see_tenant(id)?;
         let mut tx = self.begin().await?;
         let before = find(&mut tx, id).await?;
         expect_version("tenant", id, before.version, expected)?;
@@ -123,6 +128,7 @@ impl Store {
         }
         sqlx::query("DELETE FROM previews WHERE request LIKE $1 OR result LIKE $1").bind(naming(id)).execute(&mut *tx).await?;
         sqlx::query("DELETE FROM tenants WHERE id = $1").bind(id).execute(&mut *tx).await?;
+        super::users::end_without_organisation(self, &mut tx).await?;
         super::assignments::close_gaps(&mut tx).await?;
         self.audit(&mut tx, "delete", "tenant", id, Some(&before), NOTHING).await?;
         tx.commit().await?;

@@ -204,6 +204,7 @@ impl Store {
     }
 
     pub async fn tenant(&self, id: &str) -> Result<Tenant> {
+        self.see_tenant(id)?;
         let found = sqlx::query_as(tenants_where!("WHERE t.id = $1")).bind(id).fetch_optional(&self.read).await?;
         found.ok_or_else(|| StoreError::not_found("tenant", id))
     }
@@ -218,7 +219,8 @@ impl Store {
     pub async fn tenants(&self, filter: &TenantFilter, page: &PageRequest) -> Result<Page<Tenant>> {
         let items = sqlx::query_as(tenants_where!(
             "WHERE t.id > $1 AND ($2 IS NULL OR t.name_key LIKE $2 ESCAPE '!' OR t.contact_key LIKE $2 ESCAPE '!') \
-             AND ($3 IS NULL OR t.state = $3) AND ($4 IS NULL OR t.kind = $4) AND ($5 IS NULL OR t.parent_id = $5) ORDER BY t.id LIMIT $6"
+             AND ($3 IS NULL OR t.state = $3) AND ($4 IS NULL OR t.kind = $4) AND ($5 IS NULL OR t.parent_id = $5) \
+             AND ($7 IS NULL OR $7 LIKE '%,' || t.id || ',%') ORDER BY t.id LIMIT $6"
         ))
         .bind(page.after())
         .bind(filter.search.as_deref().map(containing))
@@ -226,6 +228,7 @@ impl Store {
         .bind(filter.kind)
         .bind(&filter.parent_id)
         .bind(page.fetch())
+        .bind(self.view.seen())
         .fetch_all(&self.read)
         .await?;
         Ok(page.page(items, |tenant: &Tenant| tenant.id.clone()))
@@ -237,6 +240,7 @@ impl Store {
     }
 
     pub async fn tenant_update(&self, id: &str, fields: &TenantFields, expected: Option<i64>) -> Result<Tenant> {
+        self.see_tenant(id)?;
         let mut tx = self.begin().await?;
         let tenant = self.update_tenant(&mut tx, id, fields, expected).await?;
         tx.commit().await?;
@@ -283,6 +287,7 @@ impl Store {
 
     /// Suspends, unlinks or links a tenant again. Runs of it that have not ended are given up unless it is active.
     pub async fn tenant_set_state(&self, id: &str, state: TenantState, expected: Option<i64>) -> Result<Tenant> {
+        self.see_tenant(id)?;
         let mut tx = self.begin().await?;
         let before = find(&mut tx, id).await?;
         expect_version("tenant", id, before.version, expected)?;

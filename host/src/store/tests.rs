@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::clock::Moment;
+use crate::domain::access::{Organisation, Role};
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::rule::{Capability, Manifest, Severity};
@@ -29,6 +30,19 @@ fn scripted() -> Clock {
 
 fn named(name: &str) -> TenantFields {
     TenantFields { name: name.to_owned(), ..TenantFields::default() }
+}
+
+/// A token of a service called admin.
+fn admin(sha256: &str) -> NewToken {
+    NewToken {
+        name: "admin".to_owned(),
+        sha256: sha256.to_owned(),
+        shown: "rrt_1234".to_owned(),
+        user_id: None,
+        organisation: Organisation::Msp,
+        role: Role::Owner,
+        expires_at: None,
+    }
 }
 
 fn amount(text: &str) -> Amount {

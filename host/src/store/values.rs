@@ -10,9 +10,10 @@ use sqlx::{Database, Decode, Encode, Row, Type, ValueRef};
 
 use super::{
     Db, DbRow, DeploymentState, IntegrationKind, IntegrationStatus, Origin, PreviewState, Result, RunState, ShadowOutcome, ShadowState,
-    SigningPolicy, SnapshotState, StoreError, TenantKind, TenantState,
+    SigningPolicy, SnapshotState, StoreError, TenantKind, TenantState, UserState,
 };
 use crate::clock::Moment;
+use crate::domain::access::{Organisation, Role};
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 
@@ -40,12 +41,12 @@ macro_rules! stored_as_text {
     )*};
 }
 
-stored_as_text!(Amount, Period; written, parsed);
+stored_as_text!(Amount, Period, Organisation, Role; written, parsed);
 
 // Enums, by the word that they have in JSON.
 stored_as_text!(
     DeploymentState, IntegrationKind, IntegrationStatus, Origin, PreviewState, RunState, ShadowOutcome, ShadowState, SigningPolicy,
-    SnapshotState, TenantKind, TenantState; word, from_word
+    SnapshotState, TenantKind, TenantState, UserState; word, from_word
 );
 
 fn written(value: &impl ToString) -> std::result::Result<String, BoxDynError> {

@@ -17,7 +17,7 @@ pub(super) async fn push(world: &World, component: Vec<u8>) -> String {
         bytes: component,
         origin: Origin::Upload,
         from: "upload".to_owned(),
-        by: "test".to_owned(),
+        by: crate::store::Actor::named("test"),
         activate: false,
         dry_run: false,
     };

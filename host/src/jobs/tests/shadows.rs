@@ -42,7 +42,10 @@ async fn a_candidate_looks_at_every_later_run_and_is_promoted() {
     let shadow = world.store.shadow_create("fixture", &candidate).await.unwrap();
     assert!(matches!(world.store.shadow_create("fixture", &candidate).await, Err(StoreError::Conflict(_))));
     assert!(matches!(world.store.shadow_create("fixture", &active).await, Err(StoreError::Conflict(_))));
-    assert!(world.plugins.delete_version("fixture", &candidate, "test").await.is_err(), "a running shadow keeps its version");
+    assert!(
+        world.plugins.delete_version("fixture", &candidate, &crate::store::Actor::named("test")).await.is_err(),
+        "a running shadow keeps its version"
+    );
     assert_eq!(world.store.shadow_runs(&shadow.id).await.unwrap(), [], "runs of before are not looked at");
 
     rename(&world, &rule, "Renamed").await;
@@ -62,7 +65,7 @@ async fn a_candidate_looks_at_every_later_run_and_is_promoted() {
     let summary =
         found(&world, &shadow.id, if world.published(&free).await[0].finished_at >= Some(shadow.created_at) { 5 } else { 4 }).await;
     assert_eq!(summary.diverged, 4);
-    world.plugins.activate("fixture", &candidate, "test").await.unwrap();
+    world.plugins.activate("fixture", &candidate, &crate::store::Actor::named("test")).await.unwrap();
     world.store.shadow_end(&shadow.id, ShadowState::Promoted).await.unwrap();
     world.idle().await;
     assert_eq!(world.charged(&acme).await, "0");

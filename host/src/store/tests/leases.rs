@@ -69,7 +69,7 @@ async fn what_one_daemon_says_the_other_hears_once_and_in_order() {
 #[tokio::test]
 async fn what_a_living_daemon_works_on_is_not_taken_for_left() {
     let Some(fresh) = fresh().await else { return };
-    let token = fresh.token_create("t", "hash").await.unwrap();
+    let token = fresh.token_create(&admin("hash")).await.unwrap();
     fresh.daemon_renew(LONG).await.unwrap();
     assert_eq!(fresh.idempotency_reserve(&token.id, "key", "digest").await.unwrap(), Reserved::New);
     let other = Store::open(&fresh.url, Clock::scripted(Moment(1_700_000_100_000))).await.unwrap();

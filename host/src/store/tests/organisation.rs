@@ -190,10 +190,10 @@ async fn a_plugin_is_rolled_back_to_a_version_of_its_own_only() {
 #[tokio::test]
 async fn an_idempotency_key_is_answered_again_for_the_same_request_only() {
     let Some(fresh) = fresh().await else { return };
-    let token = fresh.token_create("admin", "hash").await.unwrap();
+    let token = fresh.token_create(&admin("hash")).await.unwrap();
     assert_eq!(fresh.token_by_sha256("hash").await.unwrap(), Some(token.clone()));
     assert_eq!(fresh.token_by_sha256("other").await.unwrap(), None);
-    assert_eq!(message(fresh.token_create("admin", "hash2").await), "a token named admin exists already");
+    assert_eq!(message(fresh.token_create(&admin("hash2")).await), "a token named admin exists already");
     let reserve = async |request: &str| fresh.idempotency_reserve(&token.id, "key", request).await.unwrap();
     assert_eq!(reserve("a").await, Reserved::New);
     assert_eq!(reserve("a").await, Reserved::UnderWay);

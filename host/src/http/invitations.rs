@@ -1,0 +1,130 @@
+//! `/v1/invitations`: letting somebody in by a one-time link.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::AppState;
+use super::auth::{self, Caller};
+use super::errors::{ApiError, ApiResult, Problems};
+use super::extract::{Body, By, Origin, PageQuery, Path, Query};
+use super::signing_in::{begin, known_as, signed_in};
+use crate::domain::access::{Organisation, Role};
+use crate::signin::password;
+use crate::signin::secret::Secret;
+use crate::store::{Actor, Invitation, InvitationFields, MembershipFields, NewPerson, Page, View};
+
+/// How a link's secret begins.
+const PREFIX: &str = "rri_";
+
+/// What answers to everybody.
+pub(super) fn open_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(invitation_accept))
+}
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(invitation_list, invitation_create)).routes(routes!(invitation_revoke))
+}
+
+/// Whom to invite as what.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "bob@acme.example", "role": "viewer"}))]
+struct InvitationBody {
+    email: String,
+    role: Role,
+    /// Absent: where the caller acts. An Owner of the MSP may name a tenant.
+    #[serde(default)]
+    organisation: Option<Organisation>,
+    /// Only these cost centers of the tenant; absent: all of it.
+    #[serde(default)]
+    cost_centers: Option<Vec<String>>,
+}
+
+/// An invitation, with the secret of its link: the only time that anybody sees it.
+#[derive(Serialize, ToSchema)]
+struct InvitationMade {
+    #[serde(flatten)]
+    invitation: Invitation,
+    /// For `POST /v1/invitations/accept`.
+    secret: String,
+}
+
+/// What the invited person says.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct AcceptBody {
+    secret: String,
+    /// Their name, where they are not known yet.
+    #[serde(default)]
+    #[schema(max_length = 200)]
+    name: Option<String>,
+    /// A new password; of somebody who is known already the one that they have.
+    password: String,
+}
+
+/// Lists invitations that still open, oldest first.
+#[utoipa::path(get, path = "/v1/invitations", tag = "people", params(PageQuery),
+    responses((status = 200, body = Page<Invitation>), Problems))]
+async fn invitation_list(By(store): By, Query(page): Query<PageQuery>) -> ApiResult<Json<Page<Invitation>>> {
+    Ok(Json(store.invitations(&page.request()?).await?))
+}
+
+/// Invites somebody: whoever has the answer's secret can come in with it once, within a week. Inviting the same person again ends the link
+/// before.
+#[utoipa::path(post, path = "/v1/invitations", tag = "people", request_body = InvitationBody,
+    responses((status = 201, body = InvitationMade, headers(("Location" = String))), Problems))]
+async fn invitation_create(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    By(store): By,
+    Body(body): Body<InvitationBody>,
+) -> ApiResult<impl IntoResponse> {
+    let InvitationBody { email, role, organisation, cost_centers } = body;
+    let organisation = organisation.unwrap_or_else(|| caller.organisation());
+    let secret = Secret::new(&state.store.clock().random(), PREFIX);
+    let membership = MembershipFields { organisation, role, cost_centers };
+    let invitation = store.invitation_create(&InvitationFields { email, membership, sha256: secret.hash() }).await?;
+    let address = format!("/v1/invitations/{}", invitation.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, address)], Json(InvitationMade { invitation, secret: secret.text().to_owned() })))
+}
+
+/// Takes an invitation back.
+#[utoipa::path(delete, path = "/v1/invitations/{id}", tag = "people", params(("id" = String, Path)),
+    responses((status = 204), Problems))]
+async fn invitation_revoke(By(store): By, Path(id): Path<String>) -> ApiResult<StatusCode> {
+    store.invitation_revoke(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Accepts an invitation, once, and signs in. Who is known already says the password that they have: the link alone does not open what they
+/// are elsewhere.
+#[utoipa::path(post, path = "/v1/invitations/accept", tag = "people", security(()), request_body = AcceptBody,
+    responses((status = 201, body = super::signing_in::SessionView), Problems))]
+async fn invitation_accept(State(state): State<AppState>, origin: Origin, Body(body): Body<AcceptBody>) -> ApiResult<Response> {
+    auth::own_page(&origin.headers)?;
+    let sha256 = known_as(&body.secret);
+    let invitation = state.store.invitation_by_sha256(&sha256).await?;
+    let invitation =
+        invitation.ok_or_else(|| ApiError::not_found("this invitation was used, taken back or is too old: ask for another"))?;
+    let known = state.store.user_by_email(&invitation.email).await?;
+    let (name, password_hash) = match known {
+        Some((user, _)) => (signed_in(&state, &origin, &user.email, &body.password).await?.name, None),
+        None => {
+            password::check(&body.password, &invitation.email).map_err(|error| ApiError::invalid_at("/password", error.to_string()))?;
+            let name = body.name.ok_or_else(|| ApiError::invalid_at("/name", "say your name"))?;
+            (name, Some(state.doorkeeper.hash(body.password, state.store.clock().random()).await?))
+        }
+    };
+    let organisation = invitation.organisation;
+    let actor =
+        Actor { name: invitation.email, id: None, organisation: organisation.clone(), acting_in: None, address: origin.address.clone() };
+    let store = state.store.on_behalf(actor, View::Everything);
+    let (user, _) = store.invitation_accept(&sha256, &NewPerson { name, password_hash }).await?;
+    begin(&state, user, organisation, &origin).await
+}

@@ -1,0 +1,165 @@
+//! Sessions: browsers that are signed in. A session hangs on a membership and ends with it; it ends as well when nobody uses it.
+
+use serde::Serialize;
+use sqlx::FromRow;
+use utoipa::ToSchema;
+
+use super::audit::NOTHING;
+use super::{Result, Store, StoreError, User};
+use crate::clock::Moment;
+use crate::domain::access::Organisation;
+
+/// A session that nobody used for so long has ended, in milliseconds: a working day.
+pub(super) const IDLE_MILLIS: i64 = 8 * 60 * 60 * 1_000;
+
+/// A session has ended so long after it began, however busy it was: a week.
+const ABSOLUTE_MILLIS: i64 = 7 * 24 * 60 * 60 * 1_000;
+
+/// A session's last use is noted this often.
+const NOTED_EVERY_MILLIS: i64 = 60_000;
+
+/// Sessions of one person: the oldest end when there are more.
+const MAX_OF_USER: i64 = 50;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, ToSchema)]
+pub struct Session {
+    pub id: String,
+    pub user_id: String,
+    /// In which of the person's organisations it is.
+    pub organisation: Organisation,
+    /// The tenant in which a person of the MSP acts as Manager User.
+    pub entered: Option<String>,
+    pub address: Option<String>,
+    pub created_at: Moment,
+    pub seen_at: Moment,
+    pub expires_at: Moment,
+}
+
+/// A session to begin.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    pub user_id: String,
+    pub organisation: Organisation,
+    /// SHA-256 of the cookie's secret, in hexadecimal.
+    pub sha256: String,
+}
+
+impl Store {
+    /// Begins a session; the store is the person's own, so that the log names them.
+    pub async fn session_begin(&self, new: &NewSession) -> Result<Session> {
+        let now = self.clock.now();
+        let mut tx = self.begin().await?;
+        sqlx::query("DELETE FROM sessions WHERE expires_at <= $1 OR seen_at <= $2")
+            .bind(now)
+            .bind(Moment(now.0 - IDLE_MILLIS))
+            .execute(&mut *tx)
+            .await?;
+        let session: Session = sqlx::query_as(
+            "INSERT INTO sessions (id, sha256, user_id, organisation, address, created_at, seen_at, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $6, $7) RETURNING *",
+        )
+        .bind(self.clock.id("ses"))
+        .bind(&new.sha256)
+        .bind(&new.user_id)
+        .bind(&new.organisation)
+        .bind(&self.actor.address)
+        .bind(now)
+        .bind(Moment(now.0 + ABSOLUTE_MILLIS))
+        .fetch_one(&mut *tx)
+        .await?;
+        sqlx::query(
+            "DELETE FROM sessions WHERE user_id = $1 AND id NOT IN (SELECT id FROM sessions WHERE user_id = $1 ORDER BY id DESC LIMIT $2)",
+        )
+        .bind(&new.user_id)
+        .bind(MAX_OF_USER)
+        .execute(&mut *tx)
+        .await?;
+        self.audit(&mut tx, "begin", "session", &session.id, NOTHING, Some(&session)).await?;
+        tx.commit().await?;
+        Ok(session)
+    }
+
+    /// The session of this secret and its person, if it has not ended.
+    pub async fn session_by_sha256(&self, sha256: &str) -> Result<Option<(Session, User)>> {
+        let now = self.clock.now();
+        let found: Option<Session> = sqlx::query_as("SELECT * FROM sessions WHERE sha256 = $1 AND expires_at > $2 AND seen_at > $3")
+            .bind(sha256)
+            .bind(now)
+            .bind(Moment(now.0 - IDLE_MILLIS))
+            .fetch_optional(&self.read)
+            .await?;
+        let Some(session) = found else { return Ok(None) };
+        let user: Option<User> = sqlx::query_as("SELECT * FROM users WHERE id = $1 AND state = 'active'")
+            .bind(&session.user_id)
+            .fetch_optional(&self.read)
+            .await?;
+        Ok(user.map(|user| (session, user)))
+    }
+
+    /// Notes that a session was used, a minute at most after it was last noted.
+    pub async fn session_used(&self, session: &Session) -> Result<()> {
+        let now = self.clock.now();
+        if session.seen_at.0 + NOTED_EVERY_MILLIS < now.0 {
+            self.change(sqlx::query("UPDATE sessions SET seen_at = $2 WHERE id = $1").bind(&session.id).bind(now)).await?;
+        }
+        Ok(())
+    }
+
+    /// Goes into a tenant as Manager User, or leaves it (`None`).
+    pub async fn session_enter(&self, id: &str, tenant_id: Option<&str>) -> Result<Session> {
+        let mut tx = self.begin().await?;
+        let before = open(&mut tx, id).await?;
+        if let Some(tenant) = tenant_id {
+            let known: Option<String> =
+                sqlx::query_scalar("SELECT id FROM tenants WHERE id = $1").bind(tenant).fetch_optional(&mut *tx).await?;
+            known.filter(|id| self.view.sees(id)).ok_or_else(|| StoreError::not_found("tenant", tenant))?;
+        }
+        let after: Session = sqlx::query_as("UPDATE sessions SET entered = $2 WHERE id = $1 RETURNING *")
+            .bind(id)
+            .bind(tenant_id)
+            .fetch_one(&mut *tx)
+            .await?;
+        match (tenant_id, before.entered.as_deref()) {
+            (Some(tenant), _) => self.audit(&mut tx, "enter", "tenant", tenant, NOTHING, NOTHING).await?,
+            (None, Some(tenant)) => self.audit(&mut tx, "leave", "tenant", tenant, NOTHING, NOTHING).await?,
+            (None, None) => {}
+        }
+        tx.commit().await?;
+        Ok(after)
+    }
+
+    /// Goes on in another of the person's organisations.
+    pub async fn session_switch(&self, id: &str, organisation: &Organisation) -> Result<Session> {
+        let mut tx = self.begin().await?;
+        let before = open(&mut tx, id).await?;
+        let member: Option<String> = sqlx::query_scalar("SELECT user_id FROM memberships WHERE user_id = $1 AND organisation = $2")
+            .bind(&before.user_id)
+            .bind(organisation)
+            .fetch_optional(&mut *tx)
+            .await?;
+        member.ok_or_else(|| StoreError::not_found("organisation of yours", organisation.name()))?;
+        let after: Session = sqlx::query_as("UPDATE sessions SET organisation = $2, entered = NULL WHERE id = $1 RETURNING *")
+            .bind(id)
+            .bind(organisation)
+            .fetch_one(&mut *tx)
+            .await?;
+        self.audit(&mut tx, "switch", "session", id, Some(&before), Some(&after)).await?;
+        tx.commit().await?;
+        Ok(after)
+    }
+
+    /// Ends a session.
+    pub async fn session_end(&self, id: &str) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let before = open(&mut tx, id).await?;
+        sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id).execute(&mut *tx).await?;
+        self.audit(&mut tx, "end", "session", id, Some(&before), NOTHING).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+async fn open(tx: &mut super::Tx, id: &str) -> Result<Session> {
+    let found = sqlx::query_as("SELECT * FROM sessions WHERE id = $1").bind(id).fetch_optional(&mut **tx).await?;
+    found.ok_or_else(|| StoreError::not_found("session", id))
+}
