@@ -17,6 +17,7 @@ mod kit;
 mod layers;
 mod logs;
 mod native;
+mod organisation;
 mod plugin_test;
 #[path = "../../host/src/store/tests/server.rs"]
 mod postgres;

@@ -7,6 +7,7 @@ pub mod bill;
 pub mod client;
 pub mod demo;
 mod difference;
+pub mod integration;
 pub mod key;
 mod logging;
 pub mod output;
@@ -17,6 +18,8 @@ pub mod roles;
 pub mod run;
 pub mod serve;
 pub mod shadow;
+pub mod subaccount;
+pub mod tenant;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -78,6 +81,15 @@ enum Command {
     /// Let a candidate version of a plugin run beside the active one
     #[command(arg_required_else_help = true)]
     Shadow(shadow::Args),
+    /// Work with a daemon's tenants: list, make, suspend, unlink, delete, import a list
+    #[command(arg_required_else_help = true, after_help = tenant::EXAMPLES)]
+    Tenant(tenant::Args),
+    /// Work with where a daemon's bills come from
+    #[command(arg_required_else_help = true, after_help = integration::EXAMPLES)]
+    Integration(integration::Args),
+    /// Work with the subaccounts that bills name: list, review, assign, release, history
+    #[command(arg_required_else_help = true, after_help = subaccount::EXAMPLES)]
+    Subaccount(subaccount::Args),
 }
 
 /// Why a command did not do its work: one line, and what to do next.
@@ -148,6 +160,9 @@ pub fn main() -> ExitCode {
         Command::Roles(args) => roles::run(&args),
         Command::Run(args) => run::run(args),
         Command::Shadow(args) => shadow::run(args),
+        Command::Tenant(args) => tenant::run(args),
+        Command::Integration(args) => integration::run(args),
+        Command::Subaccount(args) => subaccount::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
