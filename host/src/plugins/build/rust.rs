@@ -3,7 +3,7 @@
 //! Two compilers can do it: a rustup toolchain that has the wasm32 target, or Debian's with its sources. The result depends on the
 //! sources and the compiler, not on where the checkout lies. Nothing here installs anything; it says what to install.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -37,11 +37,7 @@ pub(super) fn component(dir: &Path) -> Result<Vec<u8>, BuildError> {
 }
 
 fn find_compiler(dir: &Path) -> Result<Compiler, BuildError> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let asked = output(Command::new(rustc).args(["--print", "sysroot"]).current_dir(dir));
-    let sysroot =
-        asked.ok().filter(|answer| answer.status.success()).map(|answer| String::from_utf8_lossy(&answer.stdout).trim().to_owned());
-    let sysroot = sysroot.map(PathBuf::from).unwrap_or_default();
+    let sysroot = sysroot(&std::env::var_os("RUSTC").unwrap_or_else(|| ON_PATH.into()), dir);
     let rustlib = sysroot.join("lib/rustlib");
     if rustlib.join(TARGET).join("lib").is_dir() {
         return Ok(Compiler::Rustup { sysroot });
@@ -50,10 +46,21 @@ fn find_compiler(dir: &Path) -> Result<Compiler, BuildError> {
     if !Path::new(DEBIAN_RUSTC).exists() || !sources.join("library/std").is_dir() {
         return Err(BuildError::NoCompiler);
     }
-    let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let candidates = [rustlib.join(host).join("bin/rust-lld"), PathBuf::from("/usr/bin/rust-lld")];
+    // A rustup toolchain beside Debian's compiler has a linker too.
+    let beside = self::sysroot(ON_PATH.as_ref(), dir).join("lib/rustlib");
+    let inside = format!("{}-unknown-linux-gnu/bin/rust-lld", std::env::consts::ARCH);
+    let candidates = [rustlib.join(&inside), beside.join(&inside), PathBuf::from("/usr/bin/rust-lld")];
     let linker = candidates.into_iter().find(|path| path.exists()).ok_or(BuildError::NoLinker(rustlib))?;
     Ok(Compiler::Debian { sources, linker })
+}
+
+const ON_PATH: &str = "rustc";
+
+/// Where a compiler keeps its libraries; nowhere if there is none.
+fn sysroot(rustc: &OsStr, dir: &Path) -> PathBuf {
+    let asked = output(Command::new(rustc).args(["--print", "sysroot"]).current_dir(dir));
+    let answer = asked.ok().filter(|answer| answer.status.success()).map(|answer| answer.stdout).unwrap_or_default();
+    PathBuf::from(String::from_utf8_lossy(&answer).trim())
 }
 
 struct Package {
