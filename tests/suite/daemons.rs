@@ -110,3 +110,31 @@ fn the_work_of_a_daemon_that_is_killed_while_it_rates_is_taken_over_and_done_onc
     let told = told.until(|event| event["state"] == "done" && event["id"] == run);
     assert!(told.iter().any(|event| event["state"] == "running" && event["id"] != run), "of the lost daemon's run: {told:?}");
 }
+
+#[test]
+fn a_daemon_that_was_stalled_while_it_rated_changes_nothing_when_it_wakes_up() {
+    let Some(database) = fresh_database() else {
+        return eprintln!("skipped: PostgreSQL's server is not installed");
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let (bills, expected) = bill(dir.path());
+    let environment = [("RERATE_DATABASE", database.as_str())];
+    let first = Server::start_with(&data, &environment);
+    let second = Server::start_with(&data, &environment);
+    on_board(&second, &bills);
+    second.charged(&[("all", expected["billed"].as_str().unwrap())]);
+    plus_ten(&second);
+    catch(&second, "/v1/runs?state=running", |page| !items(page).is_empty());
+    first.signal("STOP");
+    second.charged(&[("all", expected["charged"].as_str().unwrap())]);
+    let runs = second.get("/v1/runs");
+    first.signal("CONT");
+    // It had a rating to end and a lease to renew: both are refused.
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(second.get("/v1/runs"), runs);
+    assert!(!items(&runs).iter().any(|run| run["state"] == "failed"), "{runs:#}");
+    // It stands by now: what is changed through it is done by the other.
+    first.post("/v1/subaccounts/assign", &json!({ "subaccounts": all_accounts(&first), "tenant_id": null }));
+    second.wait("/v1/runs?published=true", |page| items(page).is_empty());
+}

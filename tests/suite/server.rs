@@ -60,6 +60,13 @@ impl Server {
         self.process.wait().unwrap();
     }
 
+    /// Stops its every thread where it is (`STOP`), or lets it go on (`CONT`).
+    #[track_caller]
+    pub(crate) fn signal(&self, signal: &str) {
+        let told = Command::new("kill").args([&format!("-{signal}"), &self.process.id().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+
     pub(crate) fn address(&self) -> &str {
         &self.address
     }

@@ -18,7 +18,7 @@ use crate::jobs::{DataDir, DataDirError, Jobs, Options, Wake};
 use crate::plugins::watch::FolderWatch;
 use crate::plugins::{Plugins, deploy_builtins, watch_folder};
 use crate::sandbox::{Compile, Limits, Sandbox, SandboxOptions};
-use crate::store::{Kind, Store};
+use crate::store::{Kind, Store, StoreError};
 
 /// How long the work under way may take to stop: a batch of charges, a chunk of a bill.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -128,7 +128,7 @@ impl Daemon {
         let listener = TcpListener::bind(settings.listen).await.map_err(|error| refused_address(settings.listen, &error))?;
         let address = listener.local_addr()?;
         let database = settings.database.unwrap_or_else(|| data.database().display().to_string());
-        let store = Store::open(&database, Clock::system()).await?;
+        let store = Store::open(&database, Clock::system()).await.map_err(refused_database)?;
         store.daemon_renew(STARTS_WITHIN_MILLIS).await?;
         store.idempotency_release_all().await?;
         let sandbox =
@@ -236,6 +236,15 @@ async fn asked_to_stop() {
         }
     }
     let _ = interrupted.await;
+}
+
+fn refused_database(error: StoreError) -> Failure {
+    let cause = match &error {
+        StoreError::Database(cause) => cause.to_string(),
+        _ => return error.into(),
+    };
+    Failure::input(format!("the database cannot be opened: {cause}"))
+        .next("look whether the server is there, and at the address, the user and the password of --database")
 }
 
 fn refused_data(error: DataDirError) -> Failure {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ const BEAT: Duration = Duration::from_millis(3_300);
 const GIVE_UP: Duration = Duration::from_secs(5);
 /// Between two attempts to take the work.
 const TAKE_EVERY: Duration = Duration::from_secs(1);
+/// After an attempt that failed for another reason than the database.
+const AFTER_FAILURE: Duration = Duration::from_secs(30);
 /// Between two looks at what others told.
 const LISTEN: Duration = Duration::from_millis(200);
 /// No statement here may keep the next renewal waiting.
@@ -57,6 +60,7 @@ struct Part {
     alone: bool,
     beats: u32,
     own: Receiver<Event>,
+    trouble: Trouble,
 }
 
 /// Joins the other daemons, and takes the work if nobody has it.
@@ -65,7 +69,7 @@ pub(super) async fn join(jobs: Arc<Jobs>) -> Result<(), JobsError> {
     let heard = store.message_last().await?;
     let alone = store.daemon_renew(millis(TTL)).await? <= 1;
     let own = jobs.setup.events.subscribe_own();
-    let mut part = Part { jobs: Arc::clone(&jobs), duty: None, heard, alone, beats: 0, own };
+    let mut part = Part { jobs: Arc::clone(&jobs), duty: None, heard, alone, beats: 0, own, trouble: Trouble::default() };
     part.take().await?;
     if part.duty.is_none() {
         tracing::info!("another daemon works on this database: standing by");
@@ -79,15 +83,27 @@ fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A statement that is given up rather than waited for.
-async fn soon<T>(work: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
-    match tokio::time::timeout(PATIENCE, work).await {
-        Ok(Ok(done)) => Some(done),
-        Ok(Err(error)) => {
-            tracing::warn!(error = %Causes(&error), "the daemons' common database");
-            None
+/// Whether the database answers. It is said when that changes, not several times a second.
+#[derive(Debug, Default)]
+struct Trouble(AtomicBool);
+
+impl Trouble {
+    /// A statement that is given up rather than waited for.
+    async fn soon<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
+        let failed = match tokio::time::timeout(PATIENCE, work).await {
+            Ok(Ok(done)) => {
+                if self.0.swap(false, Relaxed) {
+                    tracing::info!("the database answers again");
+                }
+                return Some(done);
+            }
+            Ok(Err(error)) => Causes(&error).to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        if !self.0.swap(true, Relaxed) {
+            tracing::warn!(error = failed, "the database that daemons share does not answer");
         }
-        Err(_) => None,
+        None
     }
 }
 
@@ -117,17 +133,20 @@ impl Part {
             }
             if self.duty.is_none() && Instant::now() >= take_at {
                 take_at = Instant::now() + TAKE_EVERY;
-                if let Err(error) = self.take().await {
+                if let Err(error) = self.take().await
+                    && !self.trouble.0.load(Relaxed)
+                {
                     tracing::error!(error = %Causes(&error), "the work cannot be taken over");
+                    take_at += AFTER_FAILURE;
                 }
             }
         }
         let term = self.duty.map(|(term, _)| term);
         self.step_down().await;
         if let Some(term) = term {
-            soon(self.store().work_release(term)).await;
+            self.trouble.soon(self.store().work_release(term)).await;
         }
-        soon(self.store().daemon_leave()).await;
+        self.trouble.soon(self.store().daemon_leave()).await;
     }
 
     /// Begins the work if it is free.
@@ -181,7 +200,7 @@ impl Part {
     /// Whether the work is still this daemon's; none if it could not be asked.
     async fn renew(&mut self, term: Term) -> Option<bool> {
         let asked = Instant::now();
-        let renewed = soon(self.store().work_renew(term, millis(TTL))).await;
+        let renewed = self.trouble.soon(self.store().work_renew(term, millis(TTL))).await;
         if renewed == Some(true) {
             self.duty = Some((term, asked));
         }
@@ -190,7 +209,7 @@ impl Part {
 
     /// Says that this daemon is there and, if so, at work. False: try again soon.
     async fn beat(&mut self) -> bool {
-        let there = soon(self.store().daemon_renew(millis(TTL))).await;
+        let there = self.trouble.soon(self.store().daemon_renew(millis(TTL))).await;
         self.alone = there.is_some_and(|there| there <= 1);
         let Some((term, _)) = self.duty else { return there.is_some() };
         match self.renew(term).await {
@@ -207,15 +226,15 @@ impl Part {
     async fn tidy(&mut self) {
         self.beats += 1;
         if self.beats.is_multiple_of(TIDY_EVERY) {
-            soon(self.store().idempotency_release_all()).await;
-            soon(self.store().deployments_interrupt()).await;
+            self.trouble.soon(self.store().idempotency_release_all()).await;
+            self.trouble.soon(self.store().deployments_interrupt()).await;
             self.jobs.setup.wake.now();
         }
     }
 
     /// Does what other daemons ask for, and tells what they tell.
     async fn listen(&mut self) {
-        for (number, from_another, body) in soon(self.store().messages_after(self.heard)).await.unwrap_or_default() {
+        for (number, from_another, body) in self.trouble.soon(self.store().messages_after(self.heard)).await.unwrap_or_default() {
             self.heard = number;
             if !from_another {
                 continue;
@@ -247,7 +266,7 @@ impl Part {
         }
         let message = Message { changes: shortened(changes), events: worth_telling(events) };
         let said = match serde_json::to_string(&message) {
-            Ok(body) => soon(self.store().message_send(&body)).await,
+            Ok(body) => self.trouble.soon(self.store().message_send(&body)).await,
             Err(_) => None,
         };
         if said.is_none() {
