@@ -268,6 +268,7 @@ fn a_version_that_a_daemon_has_looks_like_its_file_and_its_signature_is_told() {
     let digest = rerate(&["plugin", "inspect", &path("ours.wasm"), "--json"]).json()["digest"].as_str().unwrap().to_owned();
     let deployed = || server.cli(&["plugin", "inspect", &digest, "--json"]).json();
     assert_eq!(deployed(), server.cli(&["plugin", "inspect", &path("ours.wasm"), "--json"]).json());
+    assert_eq!(server.cli(&["plugin", "inspect", &digest[..8], "--json"]).json(), deployed(), "it need not be active");
     assert_eq!(server.cli(&["key", "revoke", &ours]).code, 0);
     assert_eq!(deployed()["signature"]["state"], "revoked");
     check(&path("ours.wasm"), "revoked", &ours);

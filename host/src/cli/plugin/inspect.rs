@@ -1,5 +1,6 @@
 //! `rerate plugin inspect`: what a component is.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::portrait;
@@ -52,9 +53,19 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The digest of the one version that begins so.
+/// Letters of a whole digest.
+const DIGEST_LETTERS: usize = 64;
+
+/// The digest of the one version that begins so, active or not.
 fn digest_of(client: &Client, begins: &str) -> Result<String, Failure> {
-    let mut found = Vec::new();
+    if begins.len() == DIGEST_LETTERS {
+        return Ok(begins.to_owned());
+    }
+    let mut found = BTreeSet::new();
+    // A plugin without an active version is not listed, but how its version came in is.
+    for deployment in client.list("/v1/deployments?state=ready")? {
+        found.extend(deployment["digest"].as_str().filter(|digest| digest.starts_with(begins)).map(str::to_owned));
+    }
     for plugin in client.list("/v1/plugins")? {
         let name = plugin["name"].as_str().unwrap_or_default();
         let versions = client.get(&format!("/v1/plugins/{}/versions", encode(name)))?;
@@ -62,7 +73,7 @@ fn digest_of(client: &Client, begins: &str) -> Result<String, Failure> {
         found.extend(digests.filter(|digest| digest.starts_with(begins)).map(str::to_owned));
     }
     match found.len() {
-        1 => Ok(found.remove(0)),
+        1 => Ok(found.pop_first().unwrap_or_default()),
         0 => Err(Failure::input(format!("no file and no version of a plugin of {} is {begins}", client.server()))),
         several => Err(Failure::input(format!("{several} versions begin with {begins}; write more of the digest"))),
     }
