@@ -23,4 +23,5 @@ mod plugin_test;
 mod postgres;
 mod run;
 mod server;
+mod sign_in;
 mod story;

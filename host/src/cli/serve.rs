@@ -37,6 +37,9 @@ pub struct Args {
     /// Address on which metrics are answered without a token; elsewhere GET /metrics wants one
     #[arg(long, value_name = "ADDR", env = "RERATE_METRICS")]
     metrics: Option<SocketAddr>,
+    /// How people reach the daemon: links and redirects begin with it [default: http:// and the address that it listens on]
+    #[arg(long, value_name = "URL", env = "RERATE_PUBLIC_URL")]
+    public_url: Option<String>,
     /// How log messages are written to stderr
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t, env = "RERATE_LOG_FORMAT")]
     log_format: LogFormat,
@@ -57,8 +60,8 @@ impl Args {
 pub fn run(args: Args) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let Args { data, listen, database, metrics, proxies, .. } = args;
-        let settings = Settings { data, listen, database, metrics, proxies, ..Settings::default() };
+        let Args { data, listen, database, metrics, proxies, public_url, .. } = args;
+        let settings = Settings { data, listen, database, metrics, proxies, public_url, ..Settings::default() };
         let daemon = Daemon::start(settings).await?;
         output::print(&format!("listening on http://{}", daemon.address));
         output::print(&format!("token in     {}", daemon.token_file.display()));
@@ -78,6 +81,7 @@ pub struct Settings {
     pub database: Option<String>,
     pub metrics: Option<SocketAddr>,
     pub proxies: Vec<IpAddr>,
+    pub public_url: Option<String>,
     pub compile: Compile,
     pub limits: Limits,
     pub jobs: Options,
@@ -94,6 +98,7 @@ impl Default for Settings {
             database: None,
             metrics: None,
             proxies: Vec::new(),
+            public_url: None,
             compile,
             limits: Limits::default(),
             jobs: Options::default(),
@@ -148,6 +153,8 @@ impl Daemon {
         let poked = Arc::clone(&jobs);
         let state = AppState::new(store.clone(), Arc::clone(&plugins), events.clone(), move |change| poked.poke(change));
         let state = state.with_data(Arc::clone(&data)).with_jobs(Arc::clone(&jobs)).with_proxies(&settings.proxies);
+        let public_url = settings.public_url.unwrap_or_else(|| format!("http://{address}"));
+        let state = state.with_public_url(&public_url);
         let metrics = match settings.metrics {
             Some(address) => {
                 let listener = TcpListener::bind(address).await.map_err(|error| refused_address(address, &error))?;

@@ -82,6 +82,11 @@ pub const TABLE: &[Row] = {
     &[
         row("GET", "/v1/health", Open, Open),
         row("GET", "/v1/ready", Open, Open),
+        row("GET", "/v1/sign-in/callback", Open, Open),
+        row("GET", "/v1/sign-in/{id}", Open, Open),
+        row("GET", "/v1/organisations/{id}/sign-in", Govern, Govern),
+        row("PUT", "/v1/organisations/{id}/sign-in", Govern, Govern),
+        row("DELETE", "/v1/organisations/{id}/sign-in", Govern, Govern),
         row("GET", "/metrics", View, Nobody),
         row("GET", "/v1/openapi.json", View, View),
         row("GET", "/v1/whoami", View, View),

@@ -195,6 +195,11 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail)
     }
 
+    /// Somebody else's service, on which the call depends, does not do its part.
+    pub(super) fn provider(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "provider", detail)
+    }
+
     /// Not the caller's doing. The cause is for the log.
     pub(super) fn internal(cause: impl std::fmt::Display) -> Self {
         let mut error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something failed inside; the daemon's log says what");

@@ -23,6 +23,7 @@ mod keys;
 mod lines;
 mod metrics;
 mod openapi;
+mod openid;
 mod plugins;
 mod previews;
 mod quotas;

@@ -10,7 +10,7 @@ use super::errors::ApiError;
 use super::trace::{self, Boundary};
 use super::{
     AppState, assignments, audit, auth, charges, cost_centers, deployments, described, domains, events, idempotency, integrations,
-    invitations, keys, lines, metrics, openapi, plugins, previews, quotas, ready, reports, rules, runs, secrets, session, shadows,
+    invitations, keys, lines, metrics, openapi, openid, plugins, previews, quotas, ready, reports, rules, runs, secrets, session, shadows,
     signing_in, snapshots, subaccounts, teams, tenant_import, tenants, tokens, users, verify, virtuals,
 };
 
@@ -52,11 +52,12 @@ fn guarded() -> OpenApiRouter<AppState> {
         .merge(tokens::routes())
         .merge(invitations::routes())
         .merge(metrics::routes())
+        .merge(openid::routes())
 }
 
 /// What answers to everybody.
 fn open_routes() -> OpenApiRouter<AppState> {
-    session::open_routes().merge(ready::open_routes()).merge(signing_in::open_routes()).merge(invitations::open_routes())
+    session::open_routes().merge(ready::open_routes()).merge(signing_in::open_routes()).merge(invitations::open_routes()).merge(openid::open_routes())
 }
 
 /// What the service says of itself.

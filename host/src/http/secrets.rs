@@ -10,6 +10,7 @@ use utoipa_axum::routes;
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
 use super::extract::By;
+use super::openid::secret_place;
 use crate::jobs::bucket::place_of;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -23,7 +24,7 @@ struct Rotated {
     sealed_again: u64,
 }
 
-/// Encrypts the credentials of all integrations with a new key. The old one stays behind it and opens what else was sealed with it, until
+/// Encrypts the credentials of all integrations and sign-in providers with a new key. The old one stays behind it and opens what else was sealed with it, until
 /// somebody takes it out. With keys from `RERATE_SECRET_KEY`, encrypts with the first of those. Stopped at any point, every credential can
 /// still be opened.
 #[utoipa::path(post, path = "/v1/secrets/rotate", tag = "integrations", responses((status = 200, body = Rotated), Problems))]
@@ -31,6 +32,8 @@ async fn secrets_rotate(State(state): State<AppState>, By(store): By) -> ApiResu
     let secrets = state.secrets()?;
     secrets.add_key().map_err(|error| ApiError::conflict(error.to_string()))?;
     let sealed = store.credentials_seal_again(|id, sealed| secrets.seal_again(&place_of(id), sealed)).await?;
-    let sealed_again = sealed.map_err(|error| ApiError::conflict(format!("nothing was changed: {error}")))?;
-    Ok(Json(Rotated { sealed_again }))
+    let credentials = sealed.map_err(|error| ApiError::conflict(format!("nothing was changed: {error}")))?;
+    let sealed = store.sign_in_seal_again(|organisation, sealed| secrets.seal_again(&secret_place(organisation), sealed)).await?;
+    let clients = sealed.map_err(|error| ApiError::conflict(format!("the secrets of sign-in providers were not changed: {error}")))?;
+    Ok(Json(Rotated { sealed_again: credentials + clients }))
 }

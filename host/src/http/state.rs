@@ -14,6 +14,7 @@ use crate::jobs::replay::Replayer;
 use crate::jobs::{Change, DataDir, Jobs, litter};
 use crate::plugins::{CheckError, Plugins};
 use crate::secrets::Secrets;
+use crate::signin::oidc::Relying;
 use crate::store::{Store, StoreError};
 
 type Poke = dyn Fn(Change) + Send + Sync;
@@ -30,6 +31,8 @@ pub struct AppState {
     replayer: Option<Replayer>,
     proxies: Arc<[IpAddr]>,
     pub(super) doorkeeper: Doorkeeper,
+    relying: Relying,
+    public_url: Arc<str>,
 }
 
 impl AppState {
@@ -46,6 +49,8 @@ impl AppState {
             replayer: None,
             proxies: Arc::new([]),
             doorkeeper: Doorkeeper::default(),
+            relying: Relying::default(),
+            public_url: "http://127.0.0.1:8080".into(),
         }
     }
 
@@ -65,6 +70,20 @@ impl AppState {
     pub fn with_data(self, data: Arc<DataDir>) -> Self {
         let replayer = Replayer::new(self.store.clone(), Arc::clone(&self.plugins), Arc::clone(&data));
         Self { data: Some(data), replayer: Some(replayer), ..self }
+    }
+
+    /// How people reach the daemon, without a slash at the end: links and redirects begin with it.
+    #[must_use]
+    pub fn with_public_url(self, url: &str) -> Self {
+        Self { public_url: url.trim_end_matches('/').into(), ..self }
+    }
+
+    pub(super) fn public_url(&self) -> &str {
+        &self.public_url
+    }
+
+    pub(super) fn relying(&self) -> &Relying {
+        &self.relying
     }
 
     /// Proxies whose word counts for where a call comes from.

@@ -14,10 +14,15 @@ const MAX_AGE_SECONDS: u32 = 7 * 24 * 60 * 60;
 const MAX_HOPS: usize = 10;
 
 /// The session's secret among the cookies that came.
-pub fn secret<'a>(mut headers: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn secret<'a>(headers: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    value(headers, NAME)
+}
+
+/// Another cookie among those that came, by its name.
+pub fn value<'a>(mut headers: impl Iterator<Item = &'a str>, name: &str) -> Option<&'a str> {
     headers.find_map(|header| {
         let mut pairs = header.split(';').filter_map(|pair| pair.trim().split_once('='));
-        pairs.find(|(name, value)| *name == NAME && !value.is_empty()).map(|(_, value)| value)
+        pairs.find(|(known, value)| *known == name && !value.is_empty()).map(|(_, value)| value)
     })
 }
 

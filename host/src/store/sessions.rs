@@ -30,6 +30,8 @@ pub struct Session {
     /// The tenant in which a person of the MSP acts as Manager User.
     pub entered: Option<String>,
     pub address: Option<String>,
+    /// The provider that vouched for the person; null for their own password. Such a session stays in its organisation.
+    pub issuer: Option<String>,
     pub created_at: Moment,
     pub seen_at: Moment,
     pub expires_at: Moment,
@@ -42,6 +44,8 @@ pub struct NewSession {
     pub organisation: Organisation,
     /// SHA-256 of the cookie's secret, in hexadecimal.
     pub sha256: String,
+    /// The provider that vouched for the person; none for their own password.
+    pub issuer: Option<String>,
 }
 
 impl Store {
@@ -49,14 +53,17 @@ impl Store {
     pub async fn session_begin(&self, new: &NewSession) -> Result<Session> {
         let now = self.clock.now();
         let mut tx = self.begin().await?;
+        if new.issuer.is_none() {
+            refuse_passwords(&mut tx, &new.organisation).await?;
+        }
         sqlx::query("DELETE FROM sessions WHERE expires_at <= $1 OR seen_at <= $2")
             .bind(now)
             .bind(Moment(now.0 - IDLE_MILLIS))
             .execute(&mut *tx)
             .await?;
         let session: Session = sqlx::query_as(
-            "INSERT INTO sessions (id, sha256, user_id, organisation, address, created_at, seen_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $6, $7) RETURNING *",
+            "INSERT INTO sessions (id, sha256, user_id, organisation, address, created_at, seen_at, expires_at, issuer) \
+             VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8) RETURNING *",
         )
         .bind(self.clock.id("ses"))
         .bind(&new.sha256)
@@ -65,6 +72,7 @@ impl Store {
         .bind(&self.actor.address)
         .bind(now)
         .bind(Moment(now.0 + ABSOLUTE_MILLIS))
+        .bind(&new.issuer)
         .fetch_one(&mut *tx)
         .await?;
         sqlx::query(
@@ -132,6 +140,11 @@ impl Store {
     pub async fn session_switch(&self, id: &str, organisation: &Organisation) -> Result<Session> {
         let mut tx = self.begin().await?;
         let before = open(&mut tx, id).await?;
+        if before.issuer.is_some() {
+            let own = &before.organisation;
+            return Err(StoreError::Conflict(format!("you came in through the provider of {own}, which vouches for you there only")));
+        }
+        refuse_passwords(&mut tx, organisation).await?;
         let member: Option<String> = sqlx::query_scalar("SELECT user_id FROM memberships WHERE user_id = $1 AND organisation = $2")
             .bind(&before.user_id)
             .bind(organisation)
@@ -157,6 +170,17 @@ impl Store {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// Refuses an organisation whose people sign in through its provider alone.
+async fn refuse_passwords(tx: &mut super::Tx, organisation: &Organisation) -> Result<()> {
+    let enforced: Option<i64> =
+        sqlx::query_scalar("SELECT enforced FROM sign_in WHERE organisation = $1").bind(organisation).fetch_optional(&mut **tx).await?;
+    if enforced.is_some_and(|enforced| enforced != 0) {
+        let begin = format!("/v1/sign-in/{organisation}");
+        return Err(StoreError::Conflict(format!("{organisation} takes no passwords: sign in through its provider, at {begin}")));
+    }
+    Ok(())
 }
 
 async fn open(tx: &mut super::Tx, id: &str) -> Result<Session> {

@@ -19,6 +19,8 @@ mod opening;
 mod organisation;
 #[path = "../rating.rs"]
 mod rating;
+#[path = "../signing_in.rs"]
+mod signing_in;
 #[path = "../sources.rs"]
 mod sources;
 #[path = "../tenants.rs"]
