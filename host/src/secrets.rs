@@ -83,6 +83,11 @@ impl Secrets {
         Ok(self)
     }
 
+    /// Whether a text is a sealed one.
+    pub fn is_sealed(text: &str) -> bool {
+        text.starts_with(SEALED)
+    }
+
     /// The text, sealed for one place.
     pub fn seal(&self, place: &str, text: &str) -> Result<String, SecretError> {
         let keys = self.keys()?;

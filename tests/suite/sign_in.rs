@@ -177,7 +177,7 @@ fn people_sign_in_through_their_organisations_provider_as_what_their_groups_say(
 
     // What the browser brings back must be what it began with.
     let stranger = Browser::new().send(&format!("{}/v1/sign-in/callback?code=x&state=y", server.address()), None);
-    assert_eq!(stranger.status, 403, "{}", stranger.text);
+    assert_eq!(stranger.status, 422, "{}", stranger.text);
     let begin = format!("{}/v1/sign-in/msp", server.address());
     let mut interrupted = Browser::new();
     assert_eq!(interrupted.send(&begin, None).status, 303);
@@ -188,7 +188,7 @@ fn people_sign_in_through_their_organisations_provider_as_what_their_groups_say(
     let wrong = json!({"client_secret": "another", "issuer": provider.issuer, "client_id": "rerate", "roles": [], "just_in_time": false});
     server.put("/v1/organisations/msp/sign-in", &wrong);
     let (status, refused) = sign_in(&mut Browser::new(), &server, "msp", "ada");
-    assert_eq!((status, refused["detail"].as_str().unwrap().starts_with("the provider refused: invalid_client")), (403, true), "{refused}");
+    assert_eq!((status, refused["detail"].as_str().unwrap().starts_with("the provider refused: invalid_client")), (401, true), "{refused}");
 
     // Without the provider its sessions end.
     assert_eq!(browser.send(&format!("{}/v1/whoami", server.address()), None).status, 200);

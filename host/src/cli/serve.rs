@@ -18,6 +18,7 @@ use crate::jobs::{DataDir, DataDirError, Jobs, Options, Wake};
 use crate::plugins::watch::FolderWatch;
 use crate::plugins::{Plugins, deploy_builtins, watch_folder};
 use crate::sandbox::{Compile, Limits, Sandbox, SandboxOptions};
+use crate::signin::mail::Mailer;
 use crate::store::{Kind, Store, StoreError};
 
 /// How long the work under way may take to stop: a batch of charges, a chunk of a bill.
@@ -40,6 +41,15 @@ pub struct Args {
     /// How people reach the daemon: links and redirects begin with it [default: http:// and the address that it listens on]
     #[arg(long, value_name = "URL", env = "RERATE_PUBLIC_URL")]
     public_url: Option<String>,
+    /// Mail server for invitations: smtps://USER:PASSWORD@HOST, or smtp://HOST:PORT?tls=required
+    #[arg(long, value_name = "URL", env = "RERATE_SMTP", hide_env_values = true, requires = "mail_from")]
+    smtp: Option<String>,
+    /// Sender of mail: Billing <billing@msp.example>
+    #[arg(long, value_name = "ADDRESS", env = "RERATE_MAIL_FROM")]
+    mail_from: Option<String>,
+    /// Requests a second of one caller; 0 for no limit
+    #[arg(long, value_name = "NUMBER", env = "RERATE_RATE_LIMIT", default_value_t = http::PER_SECOND)]
+    rate_limit: u32,
     /// How log messages are written to stderr
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t, env = "RERATE_LOG_FORMAT")]
     log_format: LogFormat,
@@ -60,8 +70,12 @@ impl Args {
 pub fn run(args: Args) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let Args { data, listen, database, metrics, proxies, public_url, .. } = args;
-        let settings = Settings { data, listen, database, metrics, proxies, public_url, ..Settings::default() };
+        let mailer = match (&args.smtp, &args.mail_from) {
+            (Some(url), Some(from)) => Some(Mailer::new(url, from).map_err(|error| Failure::input(error).next("see rerate serve --help"))?),
+            _ => None,
+        };
+        let Args { data, listen, database, metrics, proxies, public_url, rate_limit, .. } = args;
+        let settings = Settings { data, listen, database, metrics, proxies, public_url, rate_limit, mailer, ..Settings::default() };
         let daemon = Daemon::start(settings).await?;
         output::print(&format!("listening on http://{}", daemon.address));
         output::print(&format!("token in     {}", daemon.token_file.display()));
@@ -82,6 +96,8 @@ pub struct Settings {
     pub metrics: Option<SocketAddr>,
     pub proxies: Vec<IpAddr>,
     pub public_url: Option<String>,
+    pub mailer: Option<Mailer>,
+    pub rate_limit: u32,
     pub compile: Compile,
     pub limits: Limits,
     pub jobs: Options,
@@ -99,6 +115,8 @@ impl Default for Settings {
             metrics: None,
             proxies: Vec::new(),
             public_url: None,
+            mailer: None,
+            rate_limit: http::PER_SECOND,
             compile,
             limits: Limits::default(),
             jobs: Options::default(),
@@ -155,6 +173,7 @@ impl Daemon {
         let state = state.with_data(Arc::clone(&data)).with_jobs(Arc::clone(&jobs)).with_proxies(&settings.proxies);
         let public_url = settings.public_url.unwrap_or_else(|| format!("http://{address}"));
         let state = state.with_public_url(&public_url);
+        let state = state.with_mailer(settings.mailer).with_rate_limit(settings.rate_limit);
         let metrics = match settings.metrics {
             Some(address) => {
                 let listener = TcpListener::bind(address).await.map_err(|error| refused_address(address, &error))?;

@@ -1,6 +1,7 @@
 //! `Idempotency-Key` on creating calls: the same request sent again gets the first answer again.
 //!
-//! It works on JSON bodies of POST. Only a success is kept: after a failure the same key may be tried again.
+//! It works on every POST, whatever its body; the body is held in memory meanwhile, within what its address takes. Only a success is kept:
+//! after a failure the same key may be tried again. Answers may carry a secret that is shown once, so they are kept sealed.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -14,7 +15,8 @@ use super::AppState;
 use super::auth::Caller;
 use super::errors::{ApiError, ApiResult};
 use super::router::MAX_JSON;
-use crate::plugins::hex;
+use crate::plugins::{MAX_COMPONENT_BYTES, hex};
+use crate::secrets::Secrets;
 use crate::store::{Reserved, StoredResponse};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -28,19 +30,21 @@ const MAX_ANSWER: usize = 2 * MAX_JSON;
 
 pub(super) async fn replay(State(state): State<AppState>, request: Request, next: Next) -> ApiResult<Response> {
     let json = request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    let largest = if json { MAX_JSON } else { MAX_COMPONENT_BYTES + 1 };
     let key = request.headers().get(KEY).cloned();
     let caller = request.extensions().get::<Caller>().cloned();
-    let (Some(key), Some(caller), true) = (key, caller, json && request.method() == Method::POST) else {
+    let (Some(key), Some(caller), true) = (key, caller, request.method() == Method::POST) else {
         return Ok(next.run(request).await);
     };
     let key = key.to_str().map_err(|_| ApiError::invalid("an idempotency key has visible ASCII characters only"))?.to_owned();
     let (parts, body) = request.into_parts();
     let body =
-        axum::body::to_bytes(body, MAX_JSON).await.map_err(|_| ApiError::too_large(format!("a JSON body has at most {MAX_JSON} bytes")))?;
-    let digest = request_digest(&caller, parts.uri.path(), &body);
+        axum::body::to_bytes(body, largest).await.map_err(|_| ApiError::too_large(format!("this body has at most {largest} bytes")))?;
+    let address = parts.uri.path_and_query().map_or("/", |address| address.as_str());
+    let digest = request_digest(&caller, address, &body);
     let caller_id = caller.id().to_owned();
     match state.store.idempotency_reserve(&caller_id, &key, &digest).await? {
-        Reserved::Answered(answer) => return Ok(answered(answer)),
+        Reserved::Answered(answer) => return answered(&state, &caller_id, &key, answer),
         Reserved::UnderWay => return Err(ApiError::conflict("the request with this idempotency key is being worked on")),
         Reserved::Different => return Err(ApiError::invalid("this idempotency key was used for a different request")),
         Reserved::New => {}
@@ -62,11 +66,11 @@ pub(super) async fn replay(State(state): State<AppState>, request: Request, next
 }
 
 /// The same request in another tenant is another request.
-fn request_digest(caller: &Caller, path: &str, body: &Bytes) -> String {
+fn request_digest(caller: &Caller, address: &str, body: &Bytes) -> String {
     let mut hash = Sha256::new();
     hash.update(caller.organisation().name().as_bytes());
     hash.update([0]);
-    hash.update(path.as_bytes());
+    hash.update(address.as_bytes());
     hash.update([0]);
     hash.update(body);
     hex(&hash.finalize())
@@ -85,18 +89,42 @@ async fn keep(state: &AppState, caller_id: &str, key: &str, response: Response) 
     let answer = StoredResponse {
         status: parts.status.as_u16(),
         headers: serde_json::to_string(&headers).map_err(ApiError::internal)?,
-        body: String::from_utf8_lossy(&body).into_owned(),
+        body: sealed(state, caller_id, key, &String::from_utf8_lossy(&body))?,
     };
     state.store.idempotency_store(caller_id, key, &answer).await?;
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
-fn answered(answer: StoredResponse) -> Response {
+/// What an answer is sealed for.
+fn place(caller_id: &str, key: &str) -> String {
+    format!("idempotency/{caller_id}/{key}")
+}
+
+/// With what answers are sealed; a service without a data folder has nothing.
+fn sealing(state: &AppState) -> ApiResult<Option<Secrets>> {
+    state.data().is_ok().then(|| state.secrets()).transpose()
+}
+
+fn sealed(state: &AppState, caller_id: &str, key: &str, body: &str) -> ApiResult<String> {
+    match sealing(state)? {
+        Some(secrets) => secrets.seal(&place(caller_id, key), body).map_err(ApiError::internal),
+        None => Ok(body.to_owned()),
+    }
+}
+
+fn answered(state: &AppState, caller_id: &str, key: &str, answer: StoredResponse) -> ApiResult<Response> {
+    // Answers of before they were sealed are JSON, which never begins as a sealed text does.
+    let body = match sealing(state)? {
+        Some(secrets) if Secrets::is_sealed(&answer.body) => {
+            secrets.open(&place(caller_id, key), &answer.body).map_err(ApiError::internal)?
+        }
+        _ => answer.body,
+    };
     let stored: Vec<(String, String)> = serde_json::from_str(&answer.headers).unwrap_or_default();
     let mut headers: HeaderMap = stored
         .into_iter()
         .filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, HeaderValue::from_str(&value).ok()?)))
         .collect();
     headers.insert(REPLAYED, HeaderValue::from_static("true"));
-    (StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK), headers, answer.body).into_response()
+    Ok((StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK), headers, body).into_response())
 }

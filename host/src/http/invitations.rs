@@ -15,9 +15,10 @@ use super::errors::{ApiError, ApiResult, Problems};
 use super::extract::{Body, By, Origin, PageQuery, Path, Query};
 use super::signing_in::{begin, known_as, signed_in};
 use crate::domain::access::{Organisation, Role};
+use crate::signin::mail::Mail;
 use crate::signin::password;
 use crate::signin::secret::Secret;
-use crate::store::{Actor, Invitation, InvitationFields, MembershipFields, NewPerson, Page, View};
+use crate::store::{Actor, Invitation, InvitationFields, MembershipFields, NewPerson, Page, Store, View};
 
 /// How a link's secret begins.
 const PREFIX: &str = "rri_";
@@ -53,6 +54,11 @@ struct InvitationMade {
     invitation: Invitation,
     /// For `POST /v1/invitations/accept`.
     secret: String,
+    /// Whether it was sent to the person by mail. If not, hand the secret on.
+    mailed: bool,
+    /// Why the mail could not be sent, where it should have been.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail_error: Option<String>,
 }
 
 /// What the invited person says.
@@ -75,7 +81,8 @@ async fn invitation_list(By(store): By, Query(page): Query<PageQuery>) -> ApiRes
     Ok(Json(store.invitations(&page.request()?).await?))
 }
 
-/// Invites somebody: whoever has the answer's secret can come in with it once, within a week. Inviting the same person again ends the link
+/// Invites somebody: whoever has the answer's secret can come in with it once, within a week. It is mailed to them where the daemon has a
+/// mail server; if that fails, the invitation stands. Inviting the same person again ends the link
 /// before.
 #[utoipa::path(post, path = "/v1/invitations", tag = "people", request_body = InvitationBody,
     responses((status = 201, body = InvitationMade, headers(("Location" = String))), Problems))]
@@ -91,7 +98,29 @@ async fn invitation_create(
     let membership = MembershipFields { organisation, role, cost_centers };
     let invitation = store.invitation_create(&InvitationFields { email, membership, sha256: secret.hash() }).await?;
     let address = format!("/v1/invitations/{}", invitation.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, address)], Json(InvitationMade { invitation, secret: secret.text().to_owned() })))
+    let mail_error = match &state.mailer {
+        None => None,
+        Some(mailer) => {
+            let mail = letter(&state, &store, &invitation, &caller.actor, secret.text()).await?;
+            mailer.send(&mail).await.err().map(|error| {
+                tracing::warn!(invitation = invitation.id, %error, "an invitation was not mailed");
+                error.to_string()
+            })
+        }
+    };
+    let mailed = state.mailer.is_some() && mail_error.is_none();
+    let made = InvitationMade { invitation, secret: secret.text().to_owned(), mailed, mail_error };
+    Ok((StatusCode::CREATED, [(header::LOCATION, address)], Json(made)))
+}
+
+/// What the invited person reads. A tenant's people do not learn who of the MSP it was.
+async fn letter(state: &AppState, store: &Store, invitation: &Invitation, inviter: &Actor, secret: &str) -> ApiResult<Mail> {
+    let organisation = match invitation.organisation.tenant() {
+        Some(tenant) => store.tenant(tenant).await?.name,
+        None => "your organisation".to_owned(),
+    };
+    let inviter = inviter.creator_in(&invitation.organisation);
+    Ok(Mail::invitation(&invitation.email, &organisation, inviter, state.public_url(), secret))
 }
 
 /// Takes an invitation back.

@@ -20,6 +20,7 @@ mod idempotency;
 mod integrations;
 mod invitations;
 mod keys;
+mod limits;
 mod lines;
 mod metrics;
 mod openapi;
@@ -53,6 +54,7 @@ mod users;
 mod verify;
 mod virtuals;
 
+pub use limits::PER_SECOND;
 pub use router::{document, router};
 pub use serve::{serve, serve_metrics};
 pub use state::AppState;

@@ -230,11 +230,7 @@ async fn sign_in_begin(State(state): State<AppState>, Path(id): Path<String>, Qu
         ("error" = Option<String>, Query), ("error_description" = Option<String>, Query)),
     responses((status = 303, description = "Signed in: to the page that was asked for", headers(("Location" = String), ("Set-Cookie" = String))),
         Problems))]
-async fn sign_in_callback(
-    State(state): State<AppState>,
-    origin: Origin,
-    Query(returned): Query<Returned>,
-) -> ApiResult<Response> {
+async fn sign_in_callback(State(state): State<AppState>, origin: Origin, Query(returned): Query<Returned>) -> ApiResult<Response> {
     let now = state.store.clock().now_millis();
     let cookies = origin.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let nothing_under_way = || OidcError::Attempt("this browser has not begun one, or too long ago: begin again");
@@ -318,7 +314,8 @@ impl From<OidcError> for ApiError {
     fn from(error: OidcError) -> Self {
         match &error {
             OidcError::Address { .. } | OidcError::Unreachable { .. } | OidcError::Answer { .. } => Self::provider(error.to_string()),
-            OidcError::Refused(_) | OidcError::Token(_) | OidcError::Attempt(_) => Self::not_signed_in(error.to_string()),
+            OidcError::Refused(_) | OidcError::Token(_) => Self::not_signed_in(error.to_string()),
+            OidcError::Attempt(_) => Self::invalid(error.to_string()),
         }
     }
 }

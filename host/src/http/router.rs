@@ -10,8 +10,8 @@ use super::errors::ApiError;
 use super::trace::{self, Boundary};
 use super::{
     AppState, assignments, audit, auth, charges, cost_centers, deployments, described, domains, events, idempotency, integrations,
-    invitations, keys, lines, metrics, openapi, openid, plugins, previews, quotas, ready, reports, rules, runs, secrets, session, shadows,
-    signing_in, snapshots, subaccounts, teams, tenant_import, tenants, tokens, users, verify, virtuals,
+    invitations, keys, limits, lines, metrics, openapi, openid, plugins, previews, quotas, ready, reports, rules, runs, secrets, session,
+    shadows, signing_in, snapshots, subaccounts, teams, tenant_import, tenants, tokens, users, verify, virtuals,
 };
 
 /// Bytes of a JSON body: the largest configuration of a rule is half of it.
@@ -57,7 +57,11 @@ fn guarded() -> OpenApiRouter<AppState> {
 
 /// What answers to everybody.
 fn open_routes() -> OpenApiRouter<AppState> {
-    session::open_routes().merge(ready::open_routes()).merge(signing_in::open_routes()).merge(invitations::open_routes()).merge(openid::open_routes())
+    session::open_routes()
+        .merge(ready::open_routes())
+        .merge(signing_in::open_routes())
+        .merge(invitations::open_routes())
+        .merge(openid::open_routes())
 }
 
 /// What the service says of itself.
@@ -74,11 +78,13 @@ pub fn router(state: AppState) -> Router {
         .fallback(async || ApiError::not_found("there is nothing at this address"))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(middleware::from_fn_with_state(state.clone(), idempotency::replay))
+        .layer(middleware::from_fn_with_state(state.clone(), limits::by_caller))
         .layer(middleware::from_fn_with_state(state.clone(), auth::guard));
     let (open, _) = open_routes().split_for_parts();
     let boundary = Boundary::new(state.store.clock().clone(), state.metrics.clone());
     guarded
         .merge(open)
+        .layer(middleware::from_fn_with_state(state.clone(), limits::by_address))
         .layer(CatchPanicLayer::custom(trace::panicked))
         .layer(DefaultBodyLimit::max(MAX_JSON))
         .layer(middleware::from_fn_with_state(boundary, trace::boundary))

@@ -120,7 +120,7 @@ pub(super) async fn begin(state: &AppState, user: User, organisation: Organisati
         address: origin.address.clone(),
     };
     let store = state.store.on_behalf(actor, View::Everything);
-    let new = NewSession { user_id: user.id.clone(), organisation, sha256: secret.hash() };
+    let new = NewSession { user_id: user.id.clone(), organisation, sha256: secret.hash(), issuer: None };
     let session = store.session_begin(&new).await?;
     let memberships = store.memberships(&user.id).await?;
     let role = memberships.iter().find(|membership| membership.organisation == session.organisation).map(|membership| membership.role);
@@ -201,6 +201,10 @@ async fn session_password(
     Body(body): Body<PasswordBody>,
 ) -> ApiResult<StatusCode> {
     let (session, user) = own(&caller)?;
+    if session.issuer.is_some() {
+        // A provider of one organisation must not give somebody a way into the others.
+        return Err(ApiError::forbidden("you came in through your organisation's provider, and need no password here"));
+    }
     if user.has_password {
         let current = body.current.as_deref().unwrap_or_default();
         let known = signed_in(&state, &origin, &user.email, current).await;

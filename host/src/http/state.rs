@@ -8,12 +8,14 @@ use serde_json::Value;
 
 use super::doorkeeper::Doorkeeper;
 use super::errors::{ApiError, ApiResult};
+use super::limits::Limits;
 use super::metrics::Metrics;
 use crate::events::Events;
 use crate::jobs::replay::Replayer;
 use crate::jobs::{Change, DataDir, Jobs, litter};
 use crate::plugins::{CheckError, Plugins};
 use crate::secrets::Secrets;
+use crate::signin::mail::Mailer;
 use crate::signin::oidc::Relying;
 use crate::store::{Store, StoreError};
 
@@ -31,6 +33,8 @@ pub struct AppState {
     replayer: Option<Replayer>,
     proxies: Arc<[IpAddr]>,
     pub(super) doorkeeper: Doorkeeper,
+    pub(super) limits: Limits,
+    pub(super) mailer: Option<Mailer>,
     relying: Relying,
     public_url: Arc<str>,
 }
@@ -49,6 +53,8 @@ impl AppState {
             replayer: None,
             proxies: Arc::new([]),
             doorkeeper: Doorkeeper::default(),
+            limits: Limits::default(),
+            mailer: None,
             relying: Relying::default(),
             public_url: "http://127.0.0.1:8080".into(),
         }
@@ -70,6 +76,18 @@ impl AppState {
     pub fn with_data(self, data: Arc<DataDir>) -> Self {
         let replayer = Replayer::new(self.store.clone(), Arc::clone(&self.plugins), Arc::clone(&data));
         Self { data: Some(data), replayer: Some(replayer), ..self }
+    }
+
+    /// How many requests a second a caller may make; none at all for no limit.
+    #[must_use]
+    pub fn with_rate_limit(self, per_second: u32) -> Self {
+        Self { limits: Limits::new(per_second), ..self }
+    }
+
+    /// What invitations are sent with; without it, whoever invites hands them on.
+    #[must_use]
+    pub fn with_mailer(self, mailer: Option<Mailer>) -> Self {
+        Self { mailer, ..self }
     }
 
     /// How people reach the daemon, without a slash at the end: links and redirects begin with it.

@@ -23,6 +23,7 @@ mod nouns;
 mod operations;
 mod permissions;
 mod previews;
+mod repeated;
 mod requests;
 mod roster;
 mod rules;

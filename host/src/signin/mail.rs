@@ -30,14 +30,16 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// Invites somebody into an organisation. The link works once.
-    pub fn invitation(to: &str, organisation: &str, inviter: &str, link: &str) -> Self {
+    /// Invites somebody into an organisation. The secret works once.
+    pub fn invitation(to: &str, organisation: &str, inviter: &str, url: &str, secret: &str) -> Self {
+        let body = r#"{"secret": ..., "name": ..., "password": ...}"#;
         Self {
             to: to.to_owned(),
             subject: format!("Join {organisation} in Rerate"),
             text: format!(
-                "{inviter} invites you to {organisation} in Rerate.\r\n\r\nOpen this link to accept. It works once:\r\n\r\n{link}\r\n\r\n\
-                 If you did not expect this, do nothing.\r\n"
+                "{inviter} invites you to {organisation} in Rerate.\r\n\r\nTo accept, send this secret with your name and a password, within a \
+                 week and once,\r\nto {url}/v1/invitations/accept, as {body}:\r\n\r\n{secret}\r\n\r\nIf you did not expect this, do \
+                 nothing.\r\n"
             ),
         }
     }

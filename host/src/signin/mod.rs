@@ -13,5 +13,5 @@ pub mod oidc;
 pub mod password;
 pub mod secret;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod throttle;

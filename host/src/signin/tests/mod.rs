@@ -14,7 +14,7 @@ use super::oidc::{Attempt, Drawn, Identity, OidcError, Registration, Relying, Re
 
 mod flow;
 mod hostile;
-mod letters;
+pub(crate) mod letters;
 mod tokens;
 
 const NOW: i64 = 1_790_000_000_000;
