@@ -111,7 +111,7 @@ impl Browser {
                 } else {
                     "prompt=consent".to_owned()
                 };
-                page = self.send(&action.to_owned(), Some(&form));
+                page = self.send(action, Some(&form));
             } else {
                 return page;
             }

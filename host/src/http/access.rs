@@ -183,7 +183,6 @@ pub const TABLE: &[Row] = {
         // Plugins: code that runs, and whose is trusted.
         row("GET", "/v1/plugins", View, Nobody),
         row("POST", "/v1/plugins", Create, Nobody),
-        row("GET", "/v1/plugins/refusals", View, Nobody),
         row("GET", "/v1/plugins/{name}", View, Nobody),
         row("GET", "/v1/plugins/versions/{digest}/component", View, Nobody),
         row("GET", "/v1/plugins/{name}/versions", View, Nobody),

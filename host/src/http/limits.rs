@@ -141,7 +141,7 @@ fn network_of(address: IpAddr) -> IpAddr {
 fn too_many(rate: Rate, wait_seconds: u64) -> Box<Response> {
     let whose = if rate.name == "caller" { "you may call" } else { "without signing in an address may call" };
     let detail = format!("{whose} {} times a second: try again in {wait_seconds} s", rate.per_second);
-    let mut response = ApiError::too_many(detail, i64::try_from(wait_seconds).unwrap_or(i64::MAX)).into_response();
+    let mut response = ApiError::too_many(detail, u16::try_from(wait_seconds).unwrap_or(u16::MAX)).into_response();
     Standing { name: rate.name, per_second: rate.per_second, left: 0 }.tell(response.headers_mut());
     Box::new(response)
 }

@@ -169,7 +169,7 @@ pub(super) fn router(state: AppState) -> Router {
 /// Shows the daemon's numbers as Prometheus reads them: requests by route and status, runs by state, charges, rules' instructions,
 /// imports, connections, memory. `rerate serve --metrics ADDR` answers the same without a token on an address of its own.
 #[utoipa::path(get, path = "/metrics", tag = "operations",
-    responses((status = 200, content_type = "text/plain", body = String, description = "OpenMetrics text"), Problems))]
+    responses((status = 200, content_type = "application/openmetrics-text", body = String, description = "OpenMetrics text"), Problems))]
 async fn metrics(State(state): State<AppState>) -> ApiResult<Response> {
     let text = state.metrics.text(&state).await?;
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())

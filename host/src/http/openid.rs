@@ -3,7 +3,8 @@
 //! Between the two redirects the attempt is in a sealed cookie of the browser that began it: nothing is stored for visitors, and an answer
 //! that another browser brings is refused. The session that comes of it stays in the organisation whose provider vouched.
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -113,15 +114,23 @@ fn redirect_uri(state: &AppState) -> String {
     format!("{}/v1/sign-in/callback", state.public_url())
 }
 
-fn organisation(text: &str) -> ApiResult<Organisation> {
-    text.parse().map_err(|_| ApiError::not_found(format!("there is no organisation {text}")))
+/// The organisation of the address. One that cannot be is told as one that is not there, before anything else of the request is read.
+struct Of(Organisation);
+
+impl FromRequestParts<AppState> for Of {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let Path(id) = Path::<String>::from_request_parts(parts, state).await?;
+        id.parse().map(Self).map_err(|_| ApiError::not_found(format!("there is no organisation {id}")))
+    }
 }
 
 /// Shows an organisation's provider, without the client's secret.
 #[utoipa::path(get, path = "/v1/organisations/{id}/sign-in", tag = "people", params(("id" = String, Path, description = "`msp` or a tenant's id")),
     responses((status = 200, body = SignInShown, headers(("ETag" = String))), Problems))]
-async fn sign_in_get(State(state): State<AppState>, By(store): By, Path(id): Path<String>) -> ApiResult<Response> {
-    let settings = store.sign_in(&organisation(&id)?).await?;
+async fn sign_in_get(State(state): State<AppState>, By(store): By, Of(organisation): Of) -> ApiResult<Response> {
+    let settings = store.sign_in(&organisation).await?;
     Ok(reply::versioned(settings.version, shown(&state, settings)))
 }
 
@@ -133,11 +142,10 @@ async fn sign_in_get(State(state): State<AppState>, By(store): By, Path(id): Pat
 async fn sign_in_set(
     State(state): State<AppState>,
     By(store): By,
-    Path(id): Path<String>,
+    Of(organisation): Of,
     IfMatch(expected): IfMatch,
     Body(body): Body<SignInBody>,
 ) -> ApiResult<Response> {
-    let organisation = organisation(&id)?;
     if store.view().tenant().is_some() && !body.issuer.starts_with("https://") {
         return Err(ApiError::invalid_at("/issuer", "it must begin with https://"));
     }
@@ -173,8 +181,8 @@ async fn sign_in_set(
     params(("id" = String, Path, description = "`msp` or a tenant's id"),
         ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
     responses((status = 204), Problems))]
-async fn sign_in_delete(By(store): By, Path(id): Path<String>, IfMatch(expected): IfMatch) -> ApiResult<StatusCode> {
-    store.sign_in_delete(&organisation(&id)?, expected).await?;
+async fn sign_in_delete(By(store): By, Of(organisation): Of, IfMatch(expected): IfMatch) -> ApiResult<StatusCode> {
+    store.sign_in_delete(&organisation, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -205,8 +213,7 @@ struct UnderWay {
 #[utoipa::path(get, path = "/v1/sign-in/{id}", tag = "session", security(()),
     params(("id" = String, Path, description = "`msp` or a tenant's id"), BeginQuery),
     responses((status = 303, description = "To the provider", headers(("Location" = String), ("Set-Cookie" = String))), Problems))]
-async fn sign_in_begin(State(state): State<AppState>, Path(id): Path<String>, Query(query): Query<BeginQuery>) -> ApiResult<Response> {
-    let organisation = organisation(&id)?;
+async fn sign_in_begin(State(state): State<AppState>, Of(organisation): Of, Query(query): Query<BeginQuery>) -> ApiResult<Response> {
     let return_to = query.return_to.unwrap_or_else(|| HOME.to_owned());
     if !is_own_page(&return_to) {
         return Err(ApiError::invalid("return_to is a page of this daemon: it begins with one /"));

@@ -83,6 +83,10 @@ fn every_route_has_its_row_and_every_row_its_route() {
 #[tokio::test]
 async fn every_role_is_let_in_where_the_table_says_and_nowhere_else() {
     let app = TestApp::new().await;
+    // Some of what is let in needs the data folder.
+    let data = std::sync::Arc::new(crate::jobs::DataDir::open(&app.folder.path().join("data")).unwrap());
+    let state = app.state.clone().with_data(data);
+    let app = TestApp { router: router(state.clone()), state, ..app };
     let acme = Organisation::Tenant(app.tenant("Acme").await);
     let mut looked = 0;
     for organisation in [Organisation::Msp, acme] {
