@@ -216,6 +216,7 @@ fn delete(args: &DeleteArgs) -> Result<(), Failure> {
             ("runs with their charges", "runs"),
             ("periods with a published result", "published"),
             ("previews that show something of it", "previews"),
+            ("people who may do something in it", "people"),
         ];
         output::print(&format!("deleting {name} ({id}) removes for good:"));
         output::print(&output::table(&[">", ""], rows.iter().map(|(title, field)| vec![output::count(count(field)), (*title).to_owned()])));

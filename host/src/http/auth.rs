@@ -18,7 +18,7 @@ use super::errors::{ApiError, ApiResult};
 use crate::domain::access::{Organisation, Role};
 use crate::signin::cookie;
 use crate::signin::secret::{self, Secret};
-use crate::store::{Actor, NewToken, Session, Store, StoreError, Token, User, View};
+use crate::store::{Actor, NewToken, Session, Store, StoreError, TenantState, Token, User, View};
 
 /// How a token begins, so that people and secret scanners recognise one.
 pub(super) const PREFIX: &str = "rrt_";
@@ -90,6 +90,9 @@ pub(super) async fn guard(State(state): State<AppState>, mut request: Request, n
     let address = address(&state, request.extensions(), &headers);
     let caller = caller(&state, &headers, changes, address).await?;
     access::check(&request, &caller)?;
+    if !request.uri().path().starts_with("/v1/session") {
+        admitted(&state.store, &caller.home).await?; // whoever is kept out may sign out, and go on elsewhere
+    }
     let acting = caller.acting.as_ref().map(|tenant| format!("manager-user; tenant={tenant}; user={}", caller.actor.name));
     request.extensions_mut().insert(caller);
     let mut response = next.run(request).await;
@@ -99,6 +102,15 @@ pub(super) async fn guard(State(state): State<AppState>, mut request: Request, n
         response.headers_mut().insert("rerate-acting", value);
     }
     Ok(response)
+}
+
+/// Keeps the people of a suspended tenant out.
+async fn admitted(store: &Store, home: &Organisation) -> ApiResult<()> {
+    let Organisation::Tenant(id) = home else { return Ok(()) };
+    match store.tenant(id).await?.state {
+        TenantState::Suspended => Err(ApiError::forbidden("your organisation is suspended: ask who manages it")),
+        TenantState::Active | TenantState::Unlinked => Ok(()),
+    }
 }
 
 async fn caller(state: &AppState, headers: &HeaderMap, changes: bool, address: Option<IpAddr>) -> ApiResult<Caller> {
@@ -207,7 +219,11 @@ pub(super) async fn enter(store: &Store, caller: Caller, tenant: String) -> ApiR
     }
     caller.require(Role::IntegrationOwner, "entering a tenant")?;
     let seen = store.on_behalf(caller.actor.clone(), caller.view.clone());
-    let tenant = seen.tenant(&tenant).await?.id;
+    let tenant = seen.tenant(&tenant).await?;
+    if tenant.state == TenantState::Unlinked {
+        return Err(ApiError::forbidden(format!("the tenant {} is unlinked: the MSP manages it no more", tenant.name)));
+    }
+    let tenant = tenant.id;
     let view = View::of_tenant(&tenant, None);
     let actor = Actor { acting_in: Some(tenant.clone()), ..caller.actor };
     Ok(Caller { acting: Some(tenant), view, actor, ..caller })

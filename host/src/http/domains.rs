@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiResult, Problems};
-use super::extract::{Body, By};
+use super::extract::{Body, By, Everywhere};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(domains_get, domains_set))
@@ -33,6 +33,6 @@ async fn domains_get(By(store): By) -> ApiResult<Json<Domains>> {
 /// Sets the domains on which tenants' contacts must be; refused while a tenant's contact is elsewhere.
 #[utoipa::path(put, path = "/v1/settings/domains", tag = "tenants", request_body = Domains,
     responses((status = 200, body = Domains), Problems))]
-async fn domains_set(By(store): By, Body(body): Body<Domains>) -> ApiResult<Json<Domains>> {
+async fn domains_set(Everywhere(store): Everywhere, Body(body): Body<Domains>) -> ApiResult<Json<Domains>> {
     Ok(Json(Domains { domains: store.domains_set(&body.domains).await? }))
 }

@@ -133,7 +133,8 @@ impl AppState {
 
     /// Where credentials are sealed.
     pub(super) fn secrets(&self) -> ApiResult<Secrets> {
-        Secrets::of(self.data()?.root(), self.store.clock().clone()).map_err(ApiError::internal)
+        let data = self.data.as_ref().ok_or_else(|| ApiError::conflict("this service has no folder for the key of its secrets"))?;
+        Secrets::of(data.root(), self.store.clock().clone()).map_err(ApiError::internal)
     }
 
     pub(super) fn poke(&self, change: Change) {

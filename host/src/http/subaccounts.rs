@@ -184,7 +184,11 @@ async fn subaccounts_review(State(state): State<AppState>, By(store): By, Body(b
     let wanted = body.into();
     let considered = store.subaccounts_consider(&wanted).await?;
     match review(&state.store, &state.plugins, &wanted, considered).await {
-        Ok(review) => Ok(Json(review)),
+        Ok(mut review) => {
+            // Months of tenants that the caller does not see are rated again all the same; they are none of the caller's business.
+            review.months.retain(|month| store.view().sees(&month.tenant.id));
+            Ok(Json(review))
+        }
         Err(ReviewError::Store(error)) => Err(error.into()),
         Err(error) => Err(ApiError::internal(error)),
     }

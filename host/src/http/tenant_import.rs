@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::{By, Query};
+use super::extract::{Everywhere, Query};
 use super::roster;
 use crate::domain::period::Period;
 use crate::jobs::change::Change;
@@ -54,7 +54,7 @@ struct Imported {
     responses((status = 200, body = Imported), Problems))]
 async fn tenants_import(
     State(state): State<AppState>,
-    By(store): By,
+    Everywhere(store): Everywhere,
     Query(query): Query<ImportQuery>,
     body: Bytes,
 ) -> ApiResult<Json<Imported>> {

@@ -27,6 +27,7 @@ mod repeated;
 mod requests;
 mod roster;
 mod rules;
+mod seen;
 
 struct TestApp {
     router: Router,

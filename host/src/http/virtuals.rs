@@ -1,6 +1,6 @@
 //! `/v1/virtual-integrations`: named views of some subaccounts, or of the charges that meet conditions.
 //!
-//! A view shows what was billed, to the MSP's people; it gives nobody anything and is not charged to anybody.
+//! A view shows what was billed, whoever holds it, to those of the MSP who see every tenant; it gives nobody anything and is not charged to anybody.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::{Body, By, IfMatch, Path, Query, page};
+use super::extract::{Body, Everywhere, IfMatch, Path, Query, page};
 use super::reply;
 use crate::clock::Moment;
 use crate::domain::charge::kind_of;
@@ -211,7 +211,7 @@ struct Lines {
 /// Lists virtual integrations, oldest first.
 #[utoipa::path(get, path = "/v1/virtual-integrations", tag = "integrations", params(VirtualQuery),
     responses((status = 200, body = Page<Virtual>), Problems))]
-async fn virtual_list(By(store): By, Query(query): Query<VirtualQuery>) -> ApiResult<Json<Page<Virtual>>> {
+async fn virtual_list(Everywhere(store): Everywhere, Query(query): Query<VirtualQuery>) -> ApiResult<Json<Page<Virtual>>> {
     let found = store.virtual_integrations(query.search.as_deref(), &page(query.limit, query.after)?).await?;
     Ok(Json(Page { items: found.items.into_iter().map(Virtual::from).collect(), next: found.next }))
 }
@@ -220,7 +220,7 @@ async fn virtual_list(By(store): By, Query(query): Query<VirtualQuery>) -> ApiRe
 #[utoipa::path(post, path = "/v1/virtual-integrations", tag = "integrations", request_body = VirtualBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "Sent again, the call gets the first answer again")),
     responses((status = 201, body = Virtual, headers(("ETag" = String), ("Location" = String))), Problems))]
-async fn virtual_create(By(store): By, Body(body): Body<VirtualBody>) -> ApiResult<Response> {
+async fn virtual_create(Everywhere(store): Everywhere, Body(body): Body<VirtualBody>) -> ApiResult<Response> {
     let made = store.virtual_create(&body.fields()?).await?;
     let (address, version) = (format!("/v1/virtual-integrations/{}", made.id), made.version);
     Ok(reply::created(&address, version, Virtual::from(made)))
@@ -229,7 +229,7 @@ async fn virtual_create(By(store): By, Body(body): Body<VirtualBody>) -> ApiResu
 /// Shows a virtual integration.
 #[utoipa::path(get, path = "/v1/virtual-integrations/{id}", tag = "integrations", params(("id" = String, Path)),
     responses((status = 200, body = Virtual, headers(("ETag" = String))), Problems))]
-async fn virtual_get(By(store): By, Path(id): Path<String>) -> ApiResult<Response> {
+async fn virtual_get(Everywhere(store): Everywhere, Path(id): Path<String>) -> ApiResult<Response> {
     let found = store.virtual_integration(&id).await?;
     Ok(reply::versioned(found.version, Virtual::from(found)))
 }
@@ -239,7 +239,7 @@ async fn virtual_get(By(store): By, Path(id): Path<String>) -> ApiResult<Respons
     params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
     responses((status = 200, body = Virtual, headers(("ETag" = String))), Problems))]
 async fn virtual_update(
-    By(store): By,
+    Everywhere(store): Everywhere,
     Path(id): Path<String>,
     IfMatch(expected): IfMatch,
     Body(body): Body<VirtualBody>,
@@ -252,7 +252,7 @@ async fn virtual_update(
 #[utoipa::path(delete, path = "/v1/virtual-integrations/{id}", tag = "integrations",
     params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
     responses((status = 204), Problems))]
-async fn virtual_delete(By(store): By, Path(id): Path<String>, IfMatch(expected): IfMatch) -> ApiResult<StatusCode> {
+async fn virtual_delete(Everywhere(store): Everywhere, Path(id): Path<String>, IfMatch(expected): IfMatch) -> ApiResult<StatusCode> {
     store.virtual_delete(&id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -263,7 +263,7 @@ async fn virtual_delete(By(store): By, Path(id): Path<String>, IfMatch(expected)
     responses((status = 200, body = Months), Problems))]
 async fn virtual_months(
     State(state): State<AppState>,
-    By(store): By,
+    Everywhere(store): Everywhere,
     Path(id): Path<String>,
     Query(query): Query<MonthsQuery>,
 ) -> ApiResult<Json<Months>> {
@@ -279,7 +279,7 @@ async fn virtual_months(
     responses((status = 200, body = Lines), Problems))]
 async fn virtual_lines(
     State(state): State<AppState>,
-    By(store): By,
+    Everywhere(store): Everywhere,
     Path(id): Path<String>,
     Query(query): Query<LinesQuery>,
 ) -> ApiResult<Json<Lines>> {

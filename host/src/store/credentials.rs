@@ -8,7 +8,7 @@ impl Store {
     /// Sets an integration's credentials in place of those before. `hint` is the end of the access key's id.
     pub async fn credentials_set(&self, integration_id: &str, sealed: &str, hint: &str) -> Result<Integration> {
         let mut tx = self.begin().await?;
-        let before = find(&mut tx, integration_id).await?;
+        let before = self.find_seen(&mut tx, integration_id).await?;
         if before.kind != IntegrationKind::S3 {
             return Err(StoreError::Invalid("a folder has no credentials".to_owned()));
         }
@@ -31,7 +31,7 @@ impl Store {
 
     pub async fn credentials_delete(&self, integration_id: &str) -> Result<()> {
         let mut tx = self.begin().await?;
-        let before = find(&mut tx, integration_id).await?;
+        let before = self.find_seen(&mut tx, integration_id).await?;
         let Some(hint) = &before.credentials else {
             return Err(StoreError::Conflict(format!("the integration {} has no credentials", before.name)));
         };

@@ -7,6 +7,7 @@ use serde::Serialize;
 use sqlx::FromRow;
 use utoipa::ToSchema;
 
+use super::subaccounts::UNSEEN;
 use super::{Result, Store, Tx};
 use crate::clock::Moment;
 use crate::domain::period::Period;
@@ -134,9 +135,10 @@ impl Store {
         let effective = stretches(&rows);
         let held = rows.iter().map(|row| {
             let stretch = effective.iter().find(|stretch| stretch.row.number == row.number);
+            let seen = row.tenant_id.as_ref().is_none_or(|holder| self.view.sees(holder));
             Held {
-                tenant_id: row.tenant_id.clone(),
-                tenant: row.tenant.clone(),
+                tenant_id: row.tenant_id.clone().filter(|_| seen),
+                tenant: if seen { row.tenant.clone() } else { Some(UNSEEN.to_owned()) },
                 from_period: row.from_period,
                 until_period: stretch.and_then(|stretch| stretch.until),
                 in_effect: stretch.is_some(),

@@ -224,7 +224,43 @@ pub(super) async fn find(tx: &mut Tx, id: &str) -> Result<Integration> {
 }
 
 impl Store {
+    /// The MSP's people see the MSP's integrations and those of the tenants that they see; a tenant's people see its own.
+    fn sees_integration(&self, integration: &Integration) -> bool {
+        match (&integration.tenant_id, self.view.tenant()) {
+            (None, tenant) => tenant.is_none(),
+            (Some(owner), _) => self.view.sees(owner),
+        }
+    }
+
+    /// What is wanted, by somebody who may have it. A tenant's people read buckets with their own credentials: never the daemon's folders,
+    /// and no address that only the daemon's machine can reach.
+    fn permitted(&self, fields: &IntegrationFields, before: Option<&Integration>) -> Result<IntegrationFields> {
+        let Some(tenant) = self.view.tenant() else {
+            if let Some(id) = fields.tenant_id.iter().chain(&fields.dedicated_to).find(|id| !self.view.sees(id)) {
+                return Err(StoreError::Invalid(format!("there is no tenant {id}")));
+            }
+            return Ok(fields.clone());
+        };
+        if fields.tenant_id.as_deref().is_some_and(|id| id != &*tenant.id) {
+            return Err(StoreError::Invalid("tenant_id: an integration of your own is your organisation's".to_owned()));
+        }
+        if fields.kind != IntegrationKind::S3 {
+            return Err(StoreError::Invalid("an integration of your own is a bucket of AWS: s3://bucket/prefix".to_owned()));
+        }
+        if fields.endpoint.as_ref().is_some_and(|endpoint| before.and_then(|before| before.endpoint.as_ref()) != Some(endpoint)) {
+            return Err(StoreError::Invalid("endpoint: ask your provider to set the address of another service".to_owned()));
+        }
+        Ok(IntegrationFields { tenant_id: Some(tenant.id.to_string()), ..fields.clone() })
+    }
+
+    /// As [`find`], of what the caller sees.
+    pub(super) async fn find_seen(&self, tx: &mut Tx, id: &str) -> Result<Integration> {
+        let found = find(tx, id).await?;
+        if self.sees_integration(&found) { Ok(found) } else { Err(StoreError::not_found("integration", id)) }
+    }
+
     pub async fn integration_create(&self, fields: &IntegrationFields) -> Result<Integration> {
+        let fields = &self.permitted(fields, None)?;
         let (name, name_key) = fields.checked()?;
         let mut tx = self.begin().await?;
         fields.check_tenants(&mut tx, fields.tenant_id.as_deref()).await?;
@@ -256,29 +292,33 @@ impl Store {
     }
 
     pub async fn integration(&self, id: &str) -> Result<Integration> {
-        find(&mut self.read.begin().await?, id).await
+        self.find_seen(&mut self.read.begin().await?, id).await
     }
 
     /// Oldest first.
     pub async fn integrations(&self, filter: &IntegrationFilter, page: &PageRequest) -> Result<Page<Integration>> {
         let items = sqlx::query_as(integrations_where!(
             "WHERE i.id > $1 AND ($2 IS NULL OR i.name_key LIKE $2 ESCAPE '!' OR LOWER(i.location) LIKE $2 ESCAPE '!') \
-             AND ($3 IS NULL OR i.tenant_id = $3) AND ($4 IS NULL OR i.status = $4) ORDER BY i.id LIMIT $5"
+             AND ($3 IS NULL OR i.tenant_id = $3) AND ($4 IS NULL OR i.status = $4) \
+             AND ($6 IS NULL OR $6 LIKE '%,' || i.tenant_id || ',%' OR (i.tenant_id IS NULL AND $7)) ORDER BY i.id LIMIT $5"
         ))
         .bind(page.after())
         .bind(filter.search.as_deref().map(containing))
         .bind(&filter.tenant_id)
         .bind(filter.status)
         .bind(page.fetch())
+        .bind(self.view.seen())
+        .bind(self.view.tenant().is_none())
         .fetch_all(&self.read)
         .await?;
         Ok(page.page(items, |integration: &Integration| integration.id.clone()))
     }
 
     pub async fn integration_update(&self, id: &str, fields: &IntegrationFields, expected: Option<i64>) -> Result<Integration> {
-        let (name, name_key) = fields.checked()?;
         let mut tx = self.begin().await?;
-        let before = find(&mut tx, id).await?;
+        let before = self.find_seen(&mut tx, id).await?;
+        let fields = &self.permitted(fields, Some(&before))?;
+        let (name, name_key) = fields.checked()?;
         expect_version("integration", id, before.version, expected)?;
         if fields.tenant_id.is_some() && fields.tenant_id != before.tenant_id {
             return Err(StoreError::Conflict("whose an integration is, is chosen when it is made".to_owned()));
@@ -333,7 +373,7 @@ impl Store {
     /// Removes an integration with its subaccounts, snapshots and credentials. Gives the folders of its snapshots, which nothing names now.
     pub async fn integration_delete(&self, id: &str, expected: Option<i64>) -> Result<Vec<String>> {
         let mut tx = self.begin().await?;
-        let before = find(&mut tx, id).await?;
+        let before = self.find_seen(&mut tx, id).await?;
         expect_version("integration", id, before.version, expected)?;
         let folders = snapshot_folders(&mut tx, id).await?;
         sqlx::query("DELETE FROM integrations WHERE id = $1").bind(id).execute(&mut *tx).await?;

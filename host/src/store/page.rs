@@ -38,6 +38,11 @@ impl PageRequest {
         self.after.as_deref().unwrap_or_default()
     }
 
+    /// Whether so many items are the page, and one more to see that there is another.
+    pub(super) fn is_filled(&self, items: usize) -> bool {
+        items > self.limit as usize
+    }
+
     /// One more than the page holds, to see whether there is another.
     pub(super) fn fetch(&self) -> i64 {
         i64::from(self.limit) + 1

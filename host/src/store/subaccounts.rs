@@ -16,6 +16,9 @@ use crate::domain::period::Period;
 /// Subaccounts moved by one call: a large organisation has tens of thousands of accounts, and they are moved a screen at a time.
 const MAX_MOVED: usize = 10_000;
 
+/// How a tenant is called that the caller does not see.
+pub(super) const UNSEEN: &str = "another tenant";
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, ToSchema)]
 pub struct Subaccount {
     pub id: String,
@@ -86,11 +89,43 @@ pub struct Moved {
 
 impl Store {
     pub async fn subaccount(&self, id: &str) -> Result<Subaccount> {
-        let found = sqlx::query_as("SELECT * FROM subaccounts WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
-        found.ok_or_else(|| StoreError::not_found("subaccount", id))
+        let found: Option<Subaccount> =
+            sqlx::query_as("SELECT * FROM subaccounts WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
+        found.filter(|subaccount| self.sees_subaccount(subaccount)).ok_or_else(|| StoreError::not_found("subaccount", id))
+    }
+
+    /// The MSP's people see what nobody holds, so that they can assign it; a tenant's people see their own, or what their cost centers have.
+    pub(super) fn sees_subaccount(&self, subaccount: &Subaccount) -> bool {
+        let Some(tenant) = self.view.tenant() else {
+            return subaccount.tenant_id.as_ref().is_none_or(|holder| self.view.sees(holder));
+        };
+        let key = (subaccount.billing_account_id.clone(), subaccount.sub_account_id.clone());
+        subaccount.tenant_id.as_deref() == Some(&*tenant.id) && tenant.accounts.as_ref().is_none_or(|accounts| accounts.contains(&key))
     }
 
     pub async fn subaccounts(&self, filter: &SubaccountFilter, page: &PageRequest) -> Result<Page<Subaccount>> {
+        let mut filter = filter.clone();
+        if let Some(tenant) = self.view.tenant() {
+            if filter.tenant_id.as_deref().is_some_and(|asked| asked != &*tenant.id) {
+                return Ok(Page { items: Vec::new(), next: None });
+            }
+            filter.tenant_id = Some(tenant.id.to_string());
+        }
+        let mut items = Vec::new();
+        let mut after = page.after().to_owned();
+        // What is not seen is left out here, so a page may take several looks.
+        loop {
+            let found = self.subaccounts_after(&filter, &after, page.fetch()).await?;
+            let (last, ended) = (found.last().map(|s| s.id.clone()), i64::try_from(found.len()).is_ok_and(|found| found < page.fetch()));
+            items.extend(found.into_iter().filter(|subaccount| self.sees_subaccount(subaccount)));
+            match last {
+                Some(last) if !ended && !page.is_filled(items.len()) => after = last,
+                _ => return Ok(page.page(items, |subaccount: &Subaccount| subaccount.id.clone())),
+            }
+        }
+    }
+
+    async fn subaccounts_after(&self, filter: &SubaccountFilter, after: &str, limit: i64) -> Result<Vec<Subaccount>> {
         let items = sqlx::query_as(
             "SELECT * FROM subaccounts WHERE id > $1 \
              AND ($2 IS NULL OR search_key LIKE '%' || $2 || '%' ESCAPE '!') \
@@ -100,16 +135,16 @@ impl Store {
              AND (NOT $6 OR tenant_id IS NULL) \
              ORDER BY id LIMIT $7",
         )
-        .bind(page.after())
+        .bind(after)
         .bind(filter.search.as_deref().map(|text| literally(&text.trim().to_lowercase())))
         .bind(&filter.integration_id)
         .bind(&filter.provider)
         .bind(&filter.tenant_id)
         .bind(filter.unassigned)
-        .bind(page.fetch())
+        .bind(limit)
         .fetch_all(&self.read)
         .await?;
-        Ok(page.page(items, |subaccount: &Subaccount| subaccount.id.clone()))
+        Ok(items)
     }
 
     /// Gives subaccounts to a tenant for always, or releases them (`None`): all or none. One that another tenant holds must be released
@@ -127,7 +162,7 @@ impl Store {
     }
 
     pub(super) async fn assign_within(&self, tx: &mut Tx, wanted: &Assign) -> Result<Vec<Moved>> {
-        let considered = consider(tx, wanted).await?;
+        let considered = self.consider(tx, wanted).await?;
         let mut moved = Vec::new();
         for Considered { subaccount, refused, changes, .. } in considered {
             let id = subaccount.id;
@@ -152,7 +187,26 @@ impl Store {
 
     /// What [`Store::subaccounts_assign`] would find, without doing anything.
     pub async fn subaccounts_consider(&self, wanted: &Assign) -> Result<Vec<Considered>> {
-        consider(&mut self.read.begin().await?, wanted).await
+        self.consider(&mut self.read.begin().await?, wanted).await
+    }
+
+    /// The selection as the caller sees it. What a tenant that they do not see holds in the periods in question is not theirs to take.
+    async fn consider(&self, tx: &mut Tx, wanted: &Assign) -> Result<Vec<Considered>> {
+        for tenant in wanted.tenant_id.iter().chain(&wanted.from_tenant_id) {
+            self.see_tenant(tenant)?;
+        }
+        let mut considered = consider(tx, wanted).await?;
+        for found in &mut considered {
+            if !self.sees_subaccount(&found.subaccount) {
+                return Err(StoreError::not_found("subaccount", &found.subaccount.id));
+            }
+            let strange: Vec<TenantName> = found.from.extract_if(.., |holder| !self.view.sees(&holder.id)).collect();
+            if !strange.is_empty() {
+                found.refused.retain(|holder| self.view.sees(&holder.id));
+                found.refused.push(TenantName { id: String::new(), name: UNSEEN.to_owned() });
+            }
+        }
+        Ok(considered)
     }
 }
 

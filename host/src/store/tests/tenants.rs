@@ -120,3 +120,53 @@ async fn what_is_removed_with_a_tenant_is_told_first_and_then_no_table_names_it(
     assert_eq!(removed.released, [list[0].id.as_str()]);
     assert_eq!(naming::naming(&fresh, &acme.id).await, ["audit"], "the log of changes is only ever appended to");
 }
+
+#[tokio::test]
+async fn whoever_is_limited_to_some_tenants_takes_nothing_from_the_others_and_does_not_learn_their_names() {
+    let Some(fresh) = fresh().await else { return };
+    let (acme, other) = (fresh.tenant_create(&named("Acme")).await.unwrap(), fresh.tenant_create(&named("Other")).await.unwrap());
+    let aws = fresh.integration_create(&folder("aws")).await.unwrap();
+    let import = fresh.import_begin(&aws.id, "d1", None).await.unwrap();
+    fresh
+        .import_publish(&import.id, &[month("2026-09", vec![account("1", 3, "1"), account("2", 3, "2"), account("3", 1, "4")])])
+        .await
+        .unwrap();
+    let all = fresh.subaccounts(&SubaccountFilter::default(), &PageRequest::default()).await.unwrap().items;
+    let id = |account: &str| all.iter().find(|s| s.sub_account_id == account).unwrap().id.clone();
+    fresh.subaccounts_move(&[id("1")], Some(&other.id)).await.unwrap();
+    fresh.subaccounts_move(&[id("2")], Some(&other.id)).await.unwrap();
+    let handed = Assign {
+        subaccounts: vec![id("2")],
+        tenant_id: Some(acme.id.clone()),
+        from_period: Some(period("2026-09")),
+        from_tenant_id: Some(other.id.clone()),
+    };
+    fresh.subaccounts_assign(&handed).await.unwrap();
+
+    let limited = fresh.on_behalf(Actor::named("ann"), View::of_tenants([acme.id.as_str()]));
+    let seen = limited.subaccounts(&SubaccountFilter::default(), &PageRequest::new(Some(1), None)).await.unwrap();
+    assert!(seen.next.is_some());
+    let rest = limited.subaccounts(&SubaccountFilter::default(), &PageRequest::new(Some(5), seen.next.clone())).await.unwrap();
+    let mut seen: Vec<_> = seen.items.into_iter().chain(rest.items).map(|s| s.sub_account_id).collect();
+    seen.sort();
+    assert_eq!(seen, ["2", "3"]);
+    assert!(matches!(limited.subaccount(&id("1")).await, Err(StoreError::NotFound { .. })));
+    let give =
+        |account: &str, tenant: &Tenant| Assign { subaccounts: vec![id(account)], tenant_id: Some(tenant.id.clone()), ..Assign::default() };
+    assert!(matches!(limited.subaccounts_assign(&give("1", &acme)).await, Err(StoreError::NotFound { .. })));
+    assert!(matches!(limited.subaccounts_assign(&give("3", &other)).await, Err(StoreError::NotFound { .. })));
+    // Account 2 was Other's before: not theirs to take back in time, nor to release then.
+    let text = format!("the subaccount account 2 ({}) is held by the tenant another tenant ()", id("2"));
+    assert_eq!(message(limited.subaccounts_assign(&give("2", &acme)).await), text);
+    let release = Assign { subaccounts: vec![id("2")], ..Assign::default() };
+    assert_eq!(message(limited.subaccounts_assign(&release).await), text);
+    let history = limited.subaccount_history(&id("2")).await.unwrap();
+    let told: Vec<_> = history.iter().map(|held| (held.tenant.as_deref(), held.tenant_id.is_some())).collect();
+    assert_eq!(told, [(Some("Acme"), true), (Some("another tenant"), false)]);
+    limited.subaccounts_assign(&give("3", &acme)).await.unwrap();
+    limited.subaccounts_assign(&Assign { from_period: Some(period("2026-10")), ..release }).await.unwrap();
+    assert_eq!(limited.integrations(&IntegrationFilter::default(), &PageRequest::default()).await.unwrap().items.len(), 1);
+    let hidden = fresh.integration_create(&IntegrationFields { tenant_id: Some(other.id), ..folder("own") }).await.unwrap();
+    assert_eq!(limited.integrations(&IntegrationFilter::default(), &PageRequest::default()).await.unwrap().items.len(), 1);
+    assert!(matches!(limited.integration_delete(&hidden.id, None).await, Err(StoreError::NotFound { .. })));
+}
