@@ -2,13 +2,19 @@
 
 use super::*;
 
-async fn fresh() -> Option<Fresh> {
+/// The address of a database that has no tables yet.
+fn empty() -> Option<(String, Option<tempfile::TempDir>)> {
     let Some(url) = server::fresh_database() else {
         let test = std::thread::current().name().unwrap_or_default().to_owned();
         eprintln!("skipped: {test}: PostgreSQL's server is not installed");
         return None;
     };
-    Some(Fresh { store: Store::open(&url, scripted()).await.unwrap(), url, _folder: None })
+    Some((url, None))
+}
+
+async fn fresh() -> Option<Fresh> {
+    let (url, _folder) = empty()?;
+    Some(Fresh { store: Store::open(&url, scripted()).await.unwrap(), url, _folder })
 }
 
 #[path = "../deploying.rs"]
@@ -28,3 +34,6 @@ mod tenants;
 
 #[path = "../leases.rs"]
 mod leases;
+
+#[path = "../rows.rs"]
+mod rows;

@@ -2,10 +2,15 @@
 
 use super::*;
 
-async fn fresh() -> Option<Fresh> {
+/// The address of a database that is not there yet.
+fn empty() -> Option<(String, Option<tempfile::TempDir>)> {
     let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}", folder.path().join("rerate.db").display());
-    Some(Fresh { store: Store::open(&url, scripted()).await.unwrap(), url, _folder: Some(folder) })
+    Some((format!("sqlite://{}", folder.path().join("rerate.db").display()), Some(folder)))
+}
+
+async fn fresh() -> Option<Fresh> {
+    let (url, _folder) = empty()?;
+    Some(Fresh { store: Store::open(&url, scripted()).await.unwrap(), url, _folder })
 }
 
 #[path = "../deploying.rs"]
@@ -27,3 +32,6 @@ mod files;
 
 #[path = "../leases.rs"]
 mod leases;
+
+#[path = "../rows.rs"]
+mod rows;
