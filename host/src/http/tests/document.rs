@@ -69,3 +69,23 @@ async fn request_bodies_have_an_example_that_the_service_takes() {
     app.post("/v1/tenants", schemas["TenantBody"]["example"].clone()).await.ok(201);
     app.post("/v1/integrations", schemas["IntegrationBody"]["example"].clone()).await.ok(201);
 }
+
+#[test]
+fn every_word_of_a_problem_is_explained_and_no_other() {
+    let mut used = std::collections::BTreeMap::new();
+    for made in include_str!("../errors.rs").split("Self::new(").skip(1) {
+        let Some(rest) = made.trim_start().strip_prefix("StatusCode::") else { continue };
+        let (status, rest) = rest.split_once(',').unwrap();
+        used.insert(rest.split('"').nth(1).unwrap(), status.replace('_', " ").to_lowercase());
+    }
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/http.md")).unwrap();
+    let explained: std::collections::BTreeMap<&str, String> = page
+        .lines()
+        .filter_map(|line| {
+            let (word, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+            let status: u16 = rest.split_once(" |")?.0.parse().ok()?;
+            Some((word, StatusCode::from_u16(status).unwrap().canonical_reason().unwrap().to_lowercase()))
+        })
+        .collect();
+    assert!(used.len() > 10 && used == explained, "{used:?}\n{explained:?}");
+}
