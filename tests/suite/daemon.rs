@@ -55,6 +55,26 @@ fn of_tenant<'a>(report: &'a Value, name: &str) -> &'a Value {
     tenants.iter().find(|t| t["tenant"] == name).unwrap_or_else(|| panic!("no {name} in {report:#}"))
 }
 
+fn amounts_of(expected: &Value) -> Vec<(&str, &str)> {
+    let tenants = expected["tenants"].as_array().unwrap().iter();
+    tenants.map(|tenant| (tenant["name"].as_str().unwrap(), tenant["charged"].as_str().unwrap())).collect()
+}
+
+/// The golden case's tenants with its whole chain, rated: Northwind's and Contoso's ids, what is expected, and the margin report.
+pub(crate) fn full_chain(server: &Server, dir: &Path) -> (String, String, Value, Value) {
+    let northwind = with_tenant(server, dir, "Northwind", "222222222222");
+    let contoso = with_tenant(server, dir, "Contoso", "012345678901");
+    let chain: toml::Table = std::fs::read_to_string(root().join(CASE).join("chain.toml")).unwrap().parse().unwrap();
+    for rule in chain["rule"].as_array().unwrap() {
+        let only = rule.get("tenants").map(|t| if t[0].as_str() == Some("Contoso") { contoso.as_str() } else { northwind.as_str() });
+        let config = serde_json::to_value(&rule["config"]).unwrap();
+        assign(server, only, rule["title"].as_str().unwrap(), rule["plugin"].as_str().unwrap(), &config);
+    }
+    let expected: Value = serde_json::from_slice(&std::fs::read(root().join(CASE).join("expected.json")).unwrap()).unwrap();
+    let report = server.charged(&amounts_of(&expected));
+    (northwind, contoso, expected, report)
+}
+
 #[test]
 fn the_daemon_and_the_command_line_charge_the_same_and_a_crash_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
@@ -63,18 +83,7 @@ fn the_daemon_and_the_command_line_charge_the_same_and_a_crash_changes_nothing()
     assert_eq!(server.status_without_token("/v1/tenants"), 401);
     assert_eq!(server.status_without_token("/v1/openapi.json"), 401);
 
-    let northwind = with_tenant(&server, dir.path(), "Northwind", "222222222222");
-    let contoso = with_tenant(&server, dir.path(), "Contoso", "012345678901");
-    let chain: toml::Table = std::fs::read_to_string(root().join(CASE).join("chain.toml")).unwrap().parse().unwrap();
-    for rule in chain["rule"].as_array().unwrap() {
-        let only = rule.get("tenants").map(|t| if t[0].as_str() == Some("Contoso") { contoso.as_str() } else { northwind.as_str() });
-        let config = serde_json::to_value(&rule["config"]).unwrap();
-        assign(&server, only, rule["title"].as_str().unwrap(), rule["plugin"].as_str().unwrap(), &config);
-    }
-    let expected: Value = serde_json::from_slice(&std::fs::read(root().join(CASE).join("expected.json")).unwrap()).unwrap();
-    let amounts = expected["tenants"].as_array().unwrap().iter().map(|t| (t["name"].as_str().unwrap(), t["charged"].as_str().unwrap()));
-    let amounts: Vec<_> = amounts.collect();
-    let report = server.charged(&amounts);
+    let (northwind, _, expected, report) = full_chain(&server, dir.path());
     for tenant in expected["tenants"].as_array().unwrap() {
         let row = of_tenant(&report, tenant["name"].as_str().unwrap());
         for field in ["billed", "charged", "by_rule"] {
@@ -90,7 +99,7 @@ fn the_daemon_and_the_command_line_charge_the_same_and_a_crash_changes_nothing()
     let runs = server.get("/v1/runs?limit=1000");
     server.kill();
     let server = Server::start(&dir.path().join("data"));
-    assert_eq!(server.charged(&amounts), report);
+    assert_eq!(server.charged(&amounts_of(&expected)), report);
     std::thread::sleep(std::time::Duration::from_millis(500));
     assert_eq!(server.get("/v1/runs?limit=1000"), runs, "a restart rates nothing again");
 }

@@ -2,9 +2,11 @@
 //!
 //! Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 the run failed, 2 bad usage or bad input.
 
+pub mod audit;
 pub mod backup;
 pub mod bill;
 pub mod client;
+pub mod cost_center;
 pub mod demo;
 mod difference;
 pub mod integration;
@@ -19,7 +21,10 @@ pub mod run;
 pub mod serve;
 pub mod shadow;
 pub mod subaccount;
+pub mod team;
 pub mod tenant;
+pub mod token;
+pub mod user;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -56,6 +61,21 @@ enum Command {
     /// Make a data folder of a backup
     #[command(after_help = backup::RESTORE_EXAMPLES)]
     Restore(backup::RestoreArgs),
+    /// See who changed what, and verify that the log of it is intact
+    #[command(arg_required_else_help = true, after_help = audit::EXAMPLES)]
+    Audit(audit::Args),
+    /// Work with a tenant's cost centers: named groups of its subaccounts
+    #[command(arg_required_else_help = true, after_help = cost_center::EXAMPLES)]
+    CostCenter(cost_center::Args),
+    /// Work with teams: which tenants people of the MSP see
+    #[command(arg_required_else_help = true, after_help = team::EXAMPLES)]
+    Team(team::Args),
+    /// Work with tokens: programs that may call a daemon
+    #[command(arg_required_else_help = true, after_help = token::EXAMPLES)]
+    Token(token::Args),
+    /// Work with people: invite them, and set what they are where
+    #[command(arg_required_else_help = true, after_help = user::EXAMPLES)]
+    User(user::Args),
     /// Work with bills: generate one
     #[command(arg_required_else_help = true)]
     Bill(bill::Args),
@@ -151,6 +171,11 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Backup(args) => backup::backup(args),
         Command::Restore(args) => backup::restore(args),
+        Command::Audit(args) => audit::run(args),
+        Command::CostCenter(args) => cost_center::run(args),
+        Command::Team(args) => team::run(args),
+        Command::Token(args) => token::run(args),
+        Command::User(args) => user::run(args),
         Command::Bill(args) => bill::run(args),
         Command::Key(args) => key::run(args),
         Command::Plugin(args) => plugin::run(args),

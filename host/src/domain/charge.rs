@@ -121,6 +121,45 @@ pub const SHOWN: [&str; 13] = [
 /// How many of [`SHOWN`] a tenant may see.
 pub const SHOWN_TO_TENANTS: usize = 10;
 
+/// What a tenant may see of a charge: what was used, where and when, and what it is charged for it. Nothing that tells what was billed to the
+/// MSP, at which price, under which commitment, or what rules made of it.
+pub const TENANT: &[&str] = &[
+    "SubAccountId",
+    "SubAccountName",
+    "ServiceProviderName",
+    "BillingPeriodStart",
+    "BillingPeriodEnd",
+    "ChargePeriodStart",
+    "ChargePeriodEnd",
+    "BillingCurrency",
+    "ChargeCategory",
+    "ChargeFrequency",
+    "ChargeDescription",
+    "ServiceCategory",
+    "ServiceSubcategory",
+    "ServiceName",
+    "SkuId",
+    "SkuMeter",
+    "RegionId",
+    "RegionName",
+    "AvailabilityZone",
+    "ResourceId",
+    "ResourceName",
+    "ResourceType",
+    "Tags",
+    "PricingQuantity",
+    "PricingUnit",
+    "ConsumedQuantity",
+    "ConsumedUnit",
+    "x_UsageType",
+    CUSTOMER_COST,
+];
+
+/// Whether a tenant may see a column.
+pub fn is_for_tenants(name: &str) -> bool {
+    name.starts_with(TAG_PREFIX) || TENANT.contains(&name)
+}
+
 /// Text columns that a rule may relabel: how the tenant's bill describes the line. Identity, accounts, period, currency and
 /// everything named `x_Source...` belong to the source and stay.
 pub const RELABELLABLE: &[&str] = &[

@@ -217,6 +217,7 @@ pub const TABLE: &[Row] = {
         row("GET", "/v1/runs/{id}/logs", View, Nobody),
         row("POST", "/v1/runs/{id}/verify", Create, Nobody),
         row("GET", "/v1/reports/margin", View, Nobody),
+        row("GET", "/v1/reports/charged", View, View),
         row("GET", "/v1/events", View, View),
         // The log of changes.
         row("GET", "/v1/audit", Govern, Nobody),

@@ -89,9 +89,9 @@ struct OrderAnswer {
 /// Lists assignments in the order in which their rules apply.
 #[utoipa::path(get, path = "/v1/assignments", tag = "assignments", params(AssignmentQuery),
     responses((status = 200, body = Page<Assignment>), Problems))]
-async fn assignment_list(State(state): State<AppState>, Query(query): Query<AssignmentQuery>) -> ApiResult<Json<Page<Assignment>>> {
+async fn assignment_list(By(store): By, Query(query): Query<AssignmentQuery>) -> ApiResult<Json<Page<Assignment>>> {
     let page = page(query.limit, query.after)?;
-    Ok(Json(state.store.assignments(query.rule_id.as_deref(), query.tenant_id.as_deref(), &page).await?))
+    Ok(Json(store.assignments(query.rule_id.as_deref(), query.tenant_id.as_deref(), &page).await?))
 }
 
 /// Assigns a rule to a tenant or to all. The affected months are rated again at once.
@@ -116,8 +116,8 @@ async fn assignment_reorder(State(state): State<AppState>, By(store): By, Body(b
 /// Shows an assignment.
 #[utoipa::path(get, path = "/v1/assignments/{id}", tag = "assignments", params(("id" = String, Path)),
     responses((status = 200, body = Assignment, headers(("ETag" = String))), Problems))]
-async fn assignment_get(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Response> {
-    let assignment = state.store.assignment(&id).await?;
+async fn assignment_get(By(store): By, Path(id): Path<String>) -> ApiResult<Response> {
+    let assignment = store.assignment(&id).await?;
     Ok(reply::versioned(assignment.version, &assignment))
 }
 

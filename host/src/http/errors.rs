@@ -226,6 +226,7 @@ impl From<StoreError> for ApiError {
             StoreError::NotFound { .. } => Self::not_found(error.to_string()),
             StoreError::Conflict(_) => Self::conflict(error.to_string()),
             StoreError::Invalid(_) => Self::invalid(error.to_string()),
+            StoreError::Forbidden(_) => Self::forbidden(error.to_string()),
             StoreError::Changed { .. } => Self::new(StatusCode::PRECONDITION_FAILED, "changed", error.to_string()),
             StoreError::TakenOver | StoreError::Database(_) | StoreError::Migrate(_) | StoreError::Corrupt(_) => {
                 Self::internal(with_causes(&error))

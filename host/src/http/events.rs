@@ -13,7 +13,9 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::Problems;
+use super::extract::By;
 use crate::events::Event;
+use crate::store::View;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(event_stream))
@@ -26,10 +28,29 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// reads again what it shows.
 #[utoipa::path(get, path = "/v1/events", tag = "events",
     responses((status = 200, content_type = "text/event-stream", body = String, description = "Server-sent events whose data is JSON"), Problems))]
-async fn event_stream(State(state): State<AppState>) -> Sse<impl Stream<Item = Result<SentEvent, Infallible>>> {
+async fn event_stream(State(state): State<AppState>, By(store): By) -> Sse<impl Stream<Item = Result<SentEvent, Infallible>>> {
+    let view = store.view().clone();
     let goes_on = |received: &Result<Event, _>| futures::future::ready(!received.as_ref().is_ok_and(Event::is_last));
-    let events = BroadcastStream::new(state.events.subscribe()).take_while(goes_on).map(|received| Ok(sent(received)));
+    let events = BroadcastStream::new(state.events.subscribe()).take_while(goes_on);
+    let events = events.filter_map(move |received| futures::future::ready(seen(received, &view))).map(|received| Ok(sent(received)));
     Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT))
+}
+
+/// What of an event somebody sees: of tenants theirs, and a tenant's people nothing of how it came about.
+fn seen(received: Result<Event, BroadcastStreamRecvError>, view: &View) -> Option<Result<Event, BroadcastStreamRecvError>> {
+    let Ok(event) = received else { return Some(received) };
+    let event = match event {
+        Event::Run { ref tenant, .. } | Event::Withdrawn { ref tenant, .. } if !view.sees(tenant) => return None,
+        Event::Run { id, tenant, period, currency, state, .. } if view.tenant().is_some() => {
+            Event::Run { id, tenant, period, currency, state, reason: None }
+        }
+        event @ (Event::Run { .. } | Event::Withdrawn { .. } | Event::Stopping) => event,
+        // Names the runs of every tenant.
+        Event::Rating { .. } if !view.is_everything() => return None,
+        _ if view.tenant().is_some() => return None,
+        event => event,
+    };
+    Some(Ok(event))
 }
 
 fn sent(received: Result<Event, BroadcastStreamRecvError>) -> SentEvent {

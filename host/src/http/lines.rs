@@ -18,16 +18,19 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::Query;
-use crate::domain::charge::{APPLIED_RULES, COMMITMENT_OWNER, LINE_TYPE, SHOWN, kind_of};
+use super::extract::{By, Query};
+use crate::domain::charge::{
+    APPLIED_RULES, COMMITMENT_OWNER, CUSTOMER_COST, LINE_TYPE, SHOWN, SHOWN_TO_TENANTS, TREATMENT, is_for_tenants, kind_of,
+};
+use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
 use crate::domain::rated::RatedLine;
-use crate::domain::rule::BillPeriod;
+use crate::domain::rule::{BillPeriod, Treatment};
 use crate::jobs::address::Parts;
 use crate::jobs::replay::ADDED;
 use crate::lake::{self, Cursor, Export, Filter, Format, LakeError, OverlayReader, SnapshotReader, Test};
-use crate::store::{Run, StoreError};
+use crate::store::{Run, Store, StoreError, TenantView};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(line_list)).routes(routes!(line_export))
@@ -74,24 +77,69 @@ struct AddedLine {
     line: RatedLine,
 }
 
+/// Charges as a tenant's people see them: what they are charged, and nothing of how it came about.
+#[derive(Debug, Serialize, ToSchema)]
+struct TenantLines {
+    run_id: String,
+    period: Period,
+    currency: String,
+    /// Column to value; amounts are exact decimals as text, null where a charge has none.
+    #[schema(value_type = Vec<Object>)]
+    items: Vec<Map<String, Value>>,
+    /// Charges and credits that are not of a single use; on the first page only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    added: Vec<TenantAdded>,
+    /// Where the next page begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// A charge or a credit that is not of a single use.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TenantAdded {
+    key: String,
+    sub_account_id: Option<String>,
+    charge_category: String,
+    service_name: String,
+    description: String,
+    charged: Amount,
+}
+
+impl TenantAdded {
+    pub(super) const fn charged(&self) -> Amount {
+        self.charged
+    }
+}
+
+/// The MSP's side, or the tenant's.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum LinesView {
+    Full(Lines),
+    Tenant(TenantLines),
+}
+
 /// Lists a tenant's rated charges of a period. Every column may be a filter: `ServiceName=Amazon%20EC2` for equal, `ServiceName~=EC2` for
-/// contains, `ResourceId=` for null.
+/// contains, `ResourceId=` for null. A tenant's people get a `TenantLines`: what they are charged, in the columns that they may see.
 #[utoipa::path(get, path = "/v1/tenants/{id}/lines", tag = "lines",
     params(("id" = String, Path), ("period" = String, Query, example = "2026-09"),
         ("currency" = Option<String>, Query, description = "Needed where the tenant has bills in several"),
         ("columns" = Option<String>, Query, description = "Comma-separated", example = "ServiceName,BilledCost,x_CustomerCost"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000), ("cursor" = Option<String>, Query, description = "`next` of the page before")),
-    responses((status = 200, body = Lines), Problems))]
+    responses((status = 200, body = LinesView), Problems))]
 async fn line_list(
     State(state): State<AppState>,
+    By(store): By,
     Path(id): Path<String>,
     Query(query): Query<Vec<(String, String)>>,
-) -> ApiResult<Json<Lines>> {
-    let query = LineQuery::parse(query)?;
+) -> ApiResult<Json<LinesView>> {
+    let tenant = store.view().tenant().cloned();
+    let query = LineQuery::parse(query, tenant.is_some())?;
     let (run, from) = match &query.cursor {
-        Some((run_id, cursor)) => (run_of(&state, &id, run_id).await?, *cursor),
-        None => (published(&state, &id, query.period, query.currency.as_deref()).await?, Cursor::default()),
+        Some((run_id, cursor)) => (run_of(&store, &id, run_id).await?, *cursor),
+        None => (published(&store, &id, query.period, query.currency.as_deref()).await?, Cursor::default()),
     };
+    let accounts = tenant.as_ref().and_then(|tenant| tenant.accounts.clone());
     let first = query.cursor.is_none();
     let files = Files::of(&state, &run).await?;
     let (parts, asked) = (files.numbering.clone(), query.columns.iter().any(|name| name == KEY));
@@ -101,7 +149,7 @@ async fn line_list(
         if !asked {
             columns.push(KEY);
         }
-        lake::read_page(&[(&snapshots, &overlay)], &columns, &query.filters, from, query.limit)
+        lake::read_page_of(&[(&snapshots, &overlay)], &columns, &query.filters, accounts.as_deref(), from, query.limit)
     })
     .await?;
     let next = page.next.map(|cursor| format!("{}:{cursor}", run.id));
@@ -112,7 +160,18 @@ async fn line_list(
         charge.insert("key".to_owned(), own.filter(|key| !key.is_null()).or_else(place).unwrap_or_default());
     }
     let added = if first { added(run.lines) } else { Vec::new() };
-    Ok(Json(Lines { run_id: run.id, period: run.period, currency: run.currency, items: charges, added, next }))
+    if let Some(tenant) = tenant {
+        let added = tenant_added(added, &tenant);
+        return Ok(Json(LinesView::Tenant(TenantLines {
+            run_id: run.id,
+            period: run.period,
+            currency: run.currency,
+            items: charges,
+            added,
+            next,
+        })));
+    }
+    Ok(Json(LinesView::Full(Lines { run_id: run.id, period: run.period, currency: run.currency, items: charges, added, next })))
 }
 
 /// The source's own key of a charge.
@@ -129,6 +188,25 @@ fn added(lines: Vec<RatedLine>) -> Vec<AddedLine> {
     keyed.collect()
 }
 
+/// Of the added lines what a tenant's people see.
+fn tenant_added(lines: Vec<AddedLine>, tenant: &TenantView) -> Vec<TenantAdded> {
+    let theirs = lines.into_iter().filter(|added| lake::is_theirs(&added.line, tenant.accounts.as_deref()));
+    let shown = theirs.map(|AddedLine { key, line }| TenantAdded {
+        key,
+        sub_account_id: line.line.sub_account_id,
+        charge_category: line.line.charge_category,
+        service_name: line.line.service_name,
+        description: line.line.description,
+        charged: line.customer_cost,
+    });
+    shown.collect()
+}
+
+/// What rules added to a run, as a tenant's people see it.
+pub(super) fn tenant_added_of(lines: Vec<RatedLine>, tenant: &TenantView) -> Vec<TenantAdded> {
+    tenant_added(added(lines), tenant)
+}
+
 struct LineQuery {
     period: Period,
     currency: Option<String>,
@@ -140,10 +218,13 @@ struct LineQuery {
 }
 
 impl LineQuery {
-    fn parse(pairs: Vec<(String, String)>) -> ApiResult<Self> {
+    /// A tenant's people name the columns that they may see, to list and to filter by: a filter tells as much as a list.
+    fn parse(pairs: Vec<(String, String)>, for_tenant: bool) -> ApiResult<Self> {
         let bad = |name: &str, error: &dyn std::fmt::Display| ApiError::invalid(format!("the query: {name}: {error}"));
         let (mut period, mut currency, mut cursor, mut limit) = (None, None, None, DEFAULT_LIMIT);
-        let mut columns: Vec<String> = SHOWN.iter().chain(&MORE_COLUMNS).map(|name| (*name).to_owned()).collect();
+        let more: &[&str] = if for_tenant { &[CUSTOMER_COST] } else { &MORE_COLUMNS };
+        let shown = if for_tenant { &SHOWN[..SHOWN_TO_TENANTS] } else { &SHOWN[..] };
+        let mut columns: Vec<String> = shown.iter().chain(more).map(|name| (*name).to_owned()).collect();
         let mut filters = Vec::new();
         for (name, value) in pairs {
             match name.as_str() {
@@ -163,6 +244,14 @@ impl LineQuery {
                 }
                 _ => filters.push(filter(&name, value)?),
             }
+        }
+        if for_tenant {
+            let asked = columns.iter().chain(filters.iter().map(|filter: &Filter| &filter.column));
+            if let Some(hidden) = asked.into_iter().find(|name| !is_for_tenants(name)) {
+                return Err(ApiError::forbidden(format!("the column {hidden} is the MSP's own")));
+            }
+            let dropped = Test::Differs(Treatment::Drop.name().to_owned());
+            filters.push(Filter { column: TREATMENT.to_owned(), test: dropped });
         }
         let period = period.ok_or_else(|| bad("period", &"say which, as 2026-09"))?;
         Ok(Self { period, currency, columns, filters, cursor, limit })
@@ -205,11 +294,17 @@ struct ExportQuery {
 }
 
 /// Hands out a tenant's rated charges of a period as one file: every canonical column, the rated ones, the source's own, and the lines
-/// that rules added.
+/// that rules added. A tenant's people get what they are charged, in the columns that they may see.
 #[utoipa::path(get, path = "/v1/tenants/{id}/export", tag = "lines", params(("id" = String, Path), ExportQuery),
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), Problems))]
-async fn line_export(State(state): State<AppState>, Path(id): Path<String>, Query(query): Query<ExportQuery>) -> ApiResult<Response> {
-    let run = published(&state, &id, query.period, query.currency.as_deref()).await?;
+async fn line_export(
+    State(state): State<AppState>,
+    By(store): By,
+    Path(id): Path<String>,
+    Query(query): Query<ExportQuery>,
+) -> ApiResult<Response> {
+    let tenant = store.view().tenant().cloned();
+    let run = published(&store, &id, query.period, query.currency.as_deref()).await?;
     let files = Files::of(&state, &run).await?;
     let out = state.data()?.exports().join(state.store.clock().id("exp"));
     let bill = BillPeriod { period: run.period, currency: run.currency.clone() };
@@ -217,7 +312,10 @@ async fn line_export(State(state): State<AppState>, Path(id): Path<String>, Quer
     let exported = blocking(move || {
         let (snapshots, overlay) = files.open()?;
         let export = Export { sources: &[(&snapshots, &overlay)], lines: &lines, bill: &bill };
-        lake::export(&written, query.format, export, EXPORT_WORKERS, &Progress::new())
+        match tenant {
+            Some(tenant) => lake::tenant_file(&written, query.format, export, tenant.accounts.as_deref(), &Progress::new()),
+            None => lake::export(&written, query.format, export, EXPORT_WORKERS, &Progress::new()),
+        }
     });
     exported.await?;
     let file = tokio::fs::File::open(&out).await;
@@ -244,9 +342,9 @@ fn sent(file: tokio::fs::File) -> Body {
 }
 
 /// What readers are shown of the tenant's month.
-pub(super) async fn published(state: &AppState, tenant_id: &str, period: Period, currency: Option<&str>) -> ApiResult<Run> {
-    state.store.tenant(tenant_id).await?;
-    let runs = state.store.published_runs(Some(tenant_id), Some(period)).await?;
+pub(super) async fn published(store: &Store, tenant_id: &str, period: Period, currency: Option<&str>) -> ApiResult<Run> {
+    store.tenant(tenant_id).await?;
+    let runs = store.published_runs(Some(tenant_id), Some(period)).await?;
     let mut runs: Vec<Run> = runs.into_iter().filter(|run| currency.is_none_or(|wanted| run.currency == wanted)).collect();
     if runs.len() > 1 {
         let currencies: Vec<&str> = runs.iter().map(|run| run.currency.as_str()).collect();
@@ -256,20 +354,20 @@ pub(super) async fn published(state: &AppState, tenant_id: &str, period: Period,
 }
 
 /// The run of a cursor, if it is the tenant's.
-async fn run_of(state: &AppState, tenant_id: &str, run_id: &str) -> ApiResult<Run> {
-    let run = state.store.run(run_id).await?;
+async fn run_of(store: &Store, tenant_id: &str, run_id: &str) -> ApiResult<Run> {
+    let run = store.run(run_id).await?;
     if run.tenant_id == tenant_id { Ok(run) } else { Err(StoreError::NotFound { noun: "run", id: run_id.to_owned() }.into()) }
 }
 
 /// The files behind a run.
-struct Files {
+pub(super) struct Files {
     parts: Vec<PathBuf>,
     numbering: Parts,
     overlay: PathBuf,
 }
 
 impl Files {
-    async fn of(state: &AppState, run: &Run) -> ApiResult<Arc<Self>> {
+    pub(super) async fn of(state: &AppState, run: &Run) -> ApiResult<Arc<Self>> {
         let lake = state.data()?.lake();
         let gone = || ApiError::conflict(format!("the charges of the run {} are not kept any more", run.id));
         let (mut parts, mut snapshots) = (Vec::new(), Vec::new());
@@ -286,12 +384,12 @@ impl Files {
         Ok(Arc::new(Self { parts, numbering, overlay }))
     }
 
-    fn open(&self) -> Result<(SnapshotReader, OverlayReader), LakeError> {
+    pub(super) fn open(&self) -> Result<(SnapshotReader, OverlayReader), LakeError> {
         Ok((SnapshotReader::open(&self.parts)?, OverlayReader::open(&self.overlay)?))
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, LakeError> + Send + 'static) -> ApiResult<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, LakeError> + Send + 'static) -> ApiResult<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(LakeError::NoSuchColumn(name))) => Err(ApiError::invalid(format!("there is no column {name:?}"))),

@@ -7,6 +7,7 @@ pub mod access;
 mod assignments;
 mod audit;
 pub mod auth;
+mod charged;
 mod charges;
 mod cost_centers;
 mod deployments;

@@ -1,6 +1,5 @@
 //! `/v1/tenants/{id}/quota`
 
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -9,7 +8,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiResult, Problems};
-use super::extract::{Body, IfMatch, Path};
+use super::extract::{Body, By, IfMatch, Path};
 use super::reply;
 use crate::store::{QuotaFields, TenantQuota};
 
@@ -39,8 +38,8 @@ struct QuotaBody {
 /// Shows what a tenant's rules may use: what was set, else the defaults.
 #[utoipa::path(get, path = "/v1/tenants/{id}/quota", tag = "tenants", params(("id" = String, Path)),
     responses((status = 200, body = TenantQuota, headers(("ETag" = String))), Problems))]
-async fn quota_get(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Response> {
-    let quota = state.store.quota(&id).await?;
+async fn quota_get(By(store): By, Path(id): Path<String>) -> ApiResult<Response> {
+    let quota = store.quota(&id).await?;
     Ok(reply::versioned(quota.version, &quota))
 }
 
@@ -48,13 +47,8 @@ async fn quota_get(State(state): State<AppState>, Path(id): Path<String>) -> Api
 #[utoipa::path(put, path = "/v1/tenants/{id}/quota", tag = "tenants", request_body = QuotaBody,
     params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
     responses((status = 200, body = TenantQuota, headers(("ETag" = String))), Problems))]
-async fn quota_put(
-    State(state): State<AppState>,
-    Path(id): Path<String>,
-    IfMatch(expected): IfMatch,
-    Body(body): Body<QuotaBody>,
-) -> ApiResult<Response> {
+async fn quota_put(By(store): By, Path(id): Path<String>, IfMatch(expected): IfMatch, Body(body): Body<QuotaBody>) -> ApiResult<Response> {
     let QuotaBody { fuel, time_ms, memory_mib, concurrent_runs } = body;
-    let quota = state.store.quota_put(&id, &QuotaFields { fuel, time_ms, memory_mib, concurrent_runs }, expected).await?;
+    let quota = store.quota_put(&id, &QuotaFields { fuel, time_ms, memory_mib, concurrent_runs }, expected).await?;
     Ok(reply::versioned(quota.version, &quota))
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
-use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -11,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::Query;
+use super::extract::{By, Query};
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::rated::RuleEffect;
@@ -37,7 +36,7 @@ struct MarginQuery {
 struct Margin {
     /// Ordered by period, currency and tenant's id.
     tenants: Vec<TenantMargin>,
-    /// A row for each period and currency; absent when the report is of one tenant.
+    /// A row for each period and currency; absent when the report is of some tenants only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     months: Vec<MonthMargin>,
 }
@@ -94,8 +93,8 @@ struct MonthMargin {
 
 /// Shows what was billed against what is charged, by tenant, period and currency, and what each rule made of the difference.
 #[utoipa::path(get, path = "/v1/reports/margin", tag = "reports", params(MarginQuery), responses((status = 200, body = Margin), Problems))]
-async fn report_margin(State(state): State<AppState>, Query(query): Query<MarginQuery>) -> ApiResult<Json<Margin>> {
-    let store = &state.store;
+async fn report_margin(By(store): By, Query(query): Query<MarginQuery>) -> ApiResult<Json<Margin>> {
+    let store = &store;
     let tenant = query.tenant_id.as_deref();
     let names = names(store, tenant).await?;
     let published = store.published_runs(tenant, query.period).await?;
@@ -115,7 +114,7 @@ async fn report_margin(State(state): State<AppState>, Query(query): Query<Margin
             row.failure = run.failure;
         }
     }
-    let months = if tenant.is_none() { months(splits, &tenants)? } else { Vec::new() };
+    let months = if tenant.is_none() && store.view().is_everything() { months(splits, &tenants)? } else { Vec::new() };
     Ok(Json(Margin { tenants, months }))
 }
 

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::errors::ApiError;
 use super::trace::{self, Boundary};
 use super::{
-    AppState, assignments, audit, auth, charges, cost_centers, deployments, described, domains, events, idempotency, integrations,
+    AppState, assignments, audit, auth, charged, charges, cost_centers, deployments, described, domains, events, idempotency, integrations,
     invitations, keys, limits, lines, metrics, openapi, openid, plugins, previews, quotas, ready, reports, rules, runs, secrets, session,
     shadows, signing_in, snapshots, subaccounts, teams, tenant_import, tenants, tokens, users, verify, virtuals,
 };
@@ -40,6 +40,7 @@ fn guarded() -> OpenApiRouter<AppState> {
         .merge(runs::routes())
         .merge(verify::routes())
         .merge(reports::routes())
+        .merge(charged::routes())
         .merge(lines::routes())
         .merge(charges::routes())
         .merge(previews::routes())

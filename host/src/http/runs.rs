@@ -9,14 +9,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
-use super::errors::{ApiResult, Problems};
-use super::extract::{Query, page};
+use super::errors::{ApiError, ApiResult, Problems};
+use super::extract::{By, Query, page};
 use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::rated::{RuleFinding, RunLogs};
 use crate::jobs::Change;
-use crate::store::{Page, Run, RunFilter, RunState};
+use crate::store::{Page, Run, RunFilter, RunState, Store};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -87,6 +87,52 @@ impl From<Run> for RunSummary {
     }
 }
 
+/// A run as a tenant's people see it: when it was computed and what it charges.
+#[derive(Debug, Serialize, ToSchema)]
+struct TenantRun {
+    id: String,
+    tenant_id: String,
+    period: Period,
+    currency: String,
+    state: RunState,
+    charged: Option<Amount>,
+    created_at: Moment,
+    finished_at: Option<Moment>,
+}
+
+impl From<Run> for TenantRun {
+    fn from(run: Run) -> Self {
+        let Run { id, tenant_id, period, currency, state, charged, created_at, finished_at, .. } = run;
+        Self { id, tenant_id, period, currency, state, charged, created_at, finished_at }
+    }
+}
+
+/// The MSP's side, or the tenant's.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum RunView {
+    Summary(RunSummary),
+    Tenant(TenantRun),
+}
+
+/// The MSP's side, or the tenant's.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum RunShown {
+    Full(Box<Run>),
+    Tenant(TenantRun),
+}
+
+/// Whether the caller is on a tenant's side. Runs are of a whole tenant: who is limited to a part of it has the report and the lines.
+fn is_of_tenant(store: &Store) -> ApiResult<bool> {
+    match store.view().tenant() {
+        Some(tenant) if tenant.accounts.is_some() => Err(ApiError::forbidden(
+            "a run's total is of the whole tenant, and you are limited to cost centers: GET /v1/reports/charged has yours",
+        )),
+        tenant => Ok(tenant.is_some()),
+    }
+}
+
 /// How a run gets from what was billed to what is charged.
 #[derive(Debug, Serialize, ToSchema)]
 struct Explanation {
@@ -119,26 +165,30 @@ struct StepView {
 }
 
 /// Lists runs, oldest first.
-#[utoipa::path(get, path = "/v1/runs", tag = "runs", params(RunQuery), responses((status = 200, body = Page<RunSummary>), Problems))]
-async fn run_list(State(state): State<AppState>, Query(query): Query<RunQuery>) -> ApiResult<Json<Page<RunSummary>>> {
+#[utoipa::path(get, path = "/v1/runs", tag = "runs", params(RunQuery), responses((status = 200, body = Page<RunView>), Problems))]
+async fn run_list(By(store): By, Query(query): Query<RunQuery>) -> ApiResult<Json<Page<RunView>>> {
+    let of_tenant = is_of_tenant(&store)?;
     let page = page(query.limit, query.after)?;
     let (tenant_id, period, currency) = (query.tenant_id, query.period, query.currency);
     let filter = RunFilter { tenant_id, period, currency, state: query.state, published: query.published };
-    let found = state.store.runs(&filter, &page).await?;
-    Ok(Json(Page { items: found.items.into_iter().map(RunSummary::from).collect(), next: found.next }))
+    let found = store.runs(&filter, &page).await?;
+    let shown = |run: Run| if of_tenant { RunView::Tenant(run.into()) } else { RunView::Summary(run.into()) };
+    Ok(Json(Page { items: found.items.into_iter().map(shown).collect(), next: found.next }))
 }
 
 /// Shows a run: its chain, totals, what each rule did, lines that rules added, findings, or why it failed.
-#[utoipa::path(get, path = "/v1/runs/{id}", tag = "runs", params(("id" = String, Path)), responses((status = 200, body = Run), Problems))]
-async fn run_get(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<Run>> {
-    Ok(Json(state.store.run(&id).await?))
+#[utoipa::path(get, path = "/v1/runs/{id}", tag = "runs", params(("id" = String, Path)), responses((status = 200, body = RunShown), Problems))]
+async fn run_get(By(store): By, Path(id): Path<String>) -> ApiResult<Json<RunShown>> {
+    let of_tenant = is_of_tenant(&store)?;
+    let run = store.run(&id).await?;
+    Ok(Json(if of_tenant { RunShown::Tenant(run.into()) } else { RunShown::Full(Box::new(run)) }))
 }
 
 /// Tries a failed run again, though nothing has changed. Only the newest of its tenant, period and currency.
 #[utoipa::path(post, path = "/v1/runs/{id}/retry", tag = "runs", params(("id" = String, Path)),
     responses((status = 202, body = Run), Problems))]
-async fn run_retry(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<(StatusCode, Json<Run>)> {
-    let run = state.store.run_retry(&id).await?;
+async fn run_retry(State(state): State<AppState>, By(store): By, Path(id): Path<String>) -> ApiResult<(StatusCode, Json<Run>)> {
+    let run = store.run_retry(&id).await?;
     state.poke(Change::Runs);
     Ok((StatusCode::ACCEPTED, Json(run)))
 }
@@ -146,14 +196,14 @@ async fn run_retry(State(state): State<AppState>, Path(id): Path<String>) -> Api
 /// Explains a run rule by rule, from what was billed to what is charged.
 #[utoipa::path(get, path = "/v1/runs/{id}/explain", tag = "runs", params(("id" = String, Path)),
     responses((status = 200, body = Explanation), Problems))]
-async fn run_explain(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<Explanation>> {
-    Ok(Json(explain(state.store.run(&id).await?)))
+async fn run_explain(By(store): By, Path(id): Path<String>) -> ApiResult<Json<Explanation>> {
+    Ok(Json(explain(store.run(&id).await?)))
 }
 
 /// Lists what the rules of a run wrote, in the order of the charges and the chain.
 #[utoipa::path(get, path = "/v1/runs/{id}/logs", tag = "runs", params(("id" = String, Path)), responses((status = 200, body = RunLogs), Problems))]
-async fn run_logs(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<RunLogs>> {
-    Ok(Json(state.store.run_logs(&id).await?))
+async fn run_logs(By(store): By, Path(id): Path<String>) -> ApiResult<Json<RunLogs>> {
+    Ok(Json(store.run_logs(&id).await?))
 }
 
 fn explain(run: Run) -> Explanation {

@@ -21,6 +21,7 @@ mod deployments;
 mod document;
 mod nouns;
 mod operations;
+mod people;
 mod permissions;
 mod previews;
 mod repeated;

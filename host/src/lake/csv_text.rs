@@ -37,6 +37,11 @@ impl CsvText {
         Self { names: stored.chain([NATIVE]).chain(RATED.iter().map(|(name, _)| *name)).collect() }
     }
 
+    /// These columns only.
+    pub(super) fn of(names: &[&'static str]) -> Self {
+        Self { names: names.to_vec() }
+    }
+
     pub(super) fn header(&self) -> Vec<u8> {
         let mut line = self.names.join(",").into_bytes();
         line.extend_from_slice(b"\r\n");

@@ -177,7 +177,7 @@ fn encode(group: &Group<'_>) -> Result<EncodedGroup, LakeError> {
 }
 
 /// The lines that rules added, with the columns that they have.
-fn lines(lines: &[RatedLine], bill: &BillPeriod) -> Result<Batch, LakeError> {
+pub(super) fn lines(lines: &[RatedLine], bill: &BillPeriod) -> Result<Batch, LakeError> {
     let micros = |period: Period| {
         let start = period.first_day().to_zoned(jiff::tz::TimeZone::UTC).map(|start| start.timestamp().as_microsecond());
         start.map_err(|_| LakeError::batch("BillingPeriodStart", "a period outside of the calendar"))

@@ -8,6 +8,7 @@
 //! Nothing here knows tenants, rules or the control store. A file is written under a temporary name and renamed when it is whole;
 //! which files count is decided by the store.
 
+mod accounts;
 mod contents;
 mod csv_text;
 mod decode;
@@ -22,18 +23,21 @@ mod page;
 mod reader;
 mod snapshot;
 mod tags;
+mod tenant_file;
 #[cfg(test)]
 mod tests;
 mod zip;
 
+pub use accounts::{Accounts, charged_for};
 pub use contents::{CurrencyTotal, SubAccount};
 pub use error::LakeError;
 pub use export::{Export, Format, export};
 pub use file::{PartInfo, clean};
 pub use overlay::{OverlayReader, OverlayWriter};
-pub use page::{Cursor, Filter, MAX_PAGE, NotACursor, Page, Test, cells, read_page};
+pub use page::{Cursor, Filter, MAX_PAGE, NotACursor, Page, Test, cells, read_page, read_page_of};
 pub use reader::SnapshotReader;
 pub use snapshot::{SnapshotWriter, WrittenPeriod};
+pub use tenant_file::{is_theirs, tenant_file};
 pub use zip::read_rated;
 
 /// Rows of one row group that are read or written: 16 million, a hundred times what a chunk of a bill holds, so that a corrupt count

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
+use super::accounts::{ACCOUNT_COLUMNS, Accounts, rows_of};
 use super::csv_text::time_text;
 use super::error::LakeError;
 use super::overlay::OverlayReader;
@@ -25,6 +26,8 @@ pub enum Test {
     /// `None` is null.
     Equals(Option<String>),
     Contains(String),
+    /// Anything but this.
+    Differs(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +85,18 @@ pub fn read_page(
     from: Cursor,
     limit: usize,
 ) -> Result<Page, LakeError> {
+    read_page_of(sources, columns, filters, None, from, limit)
+}
+
+/// As [`read_page`], of these accounts only.
+pub fn read_page_of(
+    sources: &[(&SnapshotReader, &OverlayReader)],
+    columns: &[&str],
+    filters: &[Filter],
+    accounts: Option<&Accounts>,
+    from: Cursor,
+    limit: usize,
+) -> Result<Page, LakeError> {
     let limit = limit.clamp(1, MAX_PAGE);
     let mut page = Page { charges: Vec::new(), places: Vec::new(), next: None };
     let mut scanned = 0;
@@ -100,6 +115,10 @@ pub fn read_page(
             scanned += rows as usize;
             let mut found = matching(snapshot, overlay, group, filters, rows)?;
             found.retain(|row| *row >= first);
+            if let Some(accounts) = accounts {
+                let theirs = rows_of(&read_rated(snapshot, overlay, group, &ACCOUNT_COLUMNS)?, accounts);
+                found.retain(|row| theirs.binary_search(row).is_ok());
+            }
             let room = limit - page.charges.len();
             let next = found.get(room).copied();
             found.truncate(room);
@@ -165,6 +184,7 @@ impl Test {
     fn passes(&self, value: Option<&str>) -> bool {
         match self {
             Self::Equals(wanted) => wanted.as_deref() == value,
+            Self::Differs(unwanted) => value != Some(unwanted.as_str()),
             Self::Contains(part) => value.is_some_and(|value| value.contains(part.as_str())),
         }
     }

@@ -126,6 +126,7 @@ impl AssignmentFields {
 
 impl Store {
     pub async fn assignment_create(&self, fields: &AssignmentFields) -> Result<Assignment> {
+        self.reach(fields.tenant_id.as_deref())?;
         let mut tx = self.begin().await?;
         fields.check(&mut tx).await?;
         let present: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM assignments").fetch_one(&mut *tx).await?;
@@ -153,8 +154,10 @@ impl Store {
     }
 
     pub async fn assignment(&self, id: &str) -> Result<Assignment> {
-        let found = sqlx::query_as("SELECT * FROM assignments WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
-        found.ok_or_else(|| StoreError::not_found("assignment", id))
+        let found: Option<Assignment> =
+            sqlx::query_as("SELECT * FROM assignments WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
+        let seen = |found: &Assignment| found.tenant_id.as_deref().is_none_or(|tenant| self.view.sees(tenant));
+        found.filter(seen).ok_or_else(|| StoreError::not_found("assignment", id))
     }
 
     /// In their order; of one rule, or of what applies to one tenant (its own and those of all), if asked.
@@ -164,12 +167,14 @@ impl Store {
             if after.is_empty() { 0 } else { after.parse().map_err(|_| StoreError::Invalid("not a page of this list".to_owned()))? };
         let items = sqlx::query_as(
             "SELECT * FROM assignments WHERE position > $1 AND ($2 IS NULL OR rule_id = $2) \
-             AND ($3 IS NULL OR tenant_id IS NULL OR tenant_id = $3) ORDER BY position LIMIT $4",
+             AND ($3 IS NULL OR tenant_id IS NULL OR tenant_id = $3) \
+             AND ($5 IS NULL OR tenant_id IS NULL OR $5 LIKE '%,' || tenant_id || ',%') ORDER BY position LIMIT $4",
         )
         .bind(after)
         .bind(rule_id)
         .bind(tenant_id)
         .bind(page.fetch())
+        .bind(self.view.seen())
         .fetch_all(&self.read)
         .await?;
         Ok(page.page(items, |assignment: &Assignment| assignment.position.to_string()))
@@ -179,6 +184,8 @@ impl Store {
         let mut tx = self.begin().await?;
         let found: Option<Assignment> = sqlx::query_as("SELECT * FROM assignments WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
         let before = found.ok_or_else(|| StoreError::not_found("assignment", id))?;
+        self.reach(before.tenant_id.as_deref())?;
+        self.reach(fields.tenant_id.as_deref())?;
         let old = before.position;
         expect_version("assignment", id, before.version, expected)?;
         fields.check(&mut tx).await?;
@@ -210,6 +217,7 @@ impl Store {
 
     /// Puts the given assignments in the given order, in the places that they have together; the others stay where they are.
     pub async fn assignments_reorder(&self, ids: &[String]) -> Result<Vec<Assignment>> {
+        self.reach(None)?;
         let mut tx = self.begin().await?;
         let mut places = Vec::with_capacity(ids.len());
         for id in ids {
@@ -239,6 +247,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let found: Option<Assignment> = sqlx::query_as("SELECT * FROM assignments WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
         let assignment = found.ok_or_else(|| StoreError::not_found("assignment", id))?;
+        self.reach(assignment.tenant_id.as_deref())?;
         expect_version("assignment", id, assignment.version, expected)?;
         sqlx::query("DELETE FROM assignments WHERE id = $1").bind(id).execute(&mut *tx).await?;
         close_gaps(&mut tx).await?;

@@ -131,6 +131,9 @@ pub enum StoreError {
     /// The change makes no sense by itself.
     #[error("{0}")]
     Invalid(String),
+    /// The caller may not.
+    #[error("{0}")]
+    Forbidden(String),
     /// Somebody changed it since the caller read it.
     #[error("the {noun} {id} has changed since you read it: it is at version {current}")]
     Changed { noun: &'static str, id: String, current: i64 },

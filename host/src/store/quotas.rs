@@ -91,6 +91,7 @@ impl Store {
 
     /// Sets a tenant's quota as a whole. It counts from the next run on.
     pub async fn quota_put(&self, tenant_id: &str, fields: &QuotaFields, expected: Option<i64>) -> Result<TenantQuota> {
+        self.see_tenant(tenant_id)?;
         let fuel = within("fuel", fields.fuel, DEFAULT_FUEL, LEAST.0, MOST.0)?;
         let time_ms = within("time_ms", fields.time_ms, DEFAULT_TIME_MS, LEAST.1, MOST.1)?;
         let memory_mib = within("memory_mib", fields.memory_mib, DEFAULT_MEMORY_MIB, LEAST.2, MOST.2)?;

@@ -250,6 +250,7 @@ impl Store {
 
     /// Queues a failed run again. Only the newest of its tenant, period and currency: what a newer one did stays.
     pub async fn run_retry(&self, id: &str) -> Result<Run> {
+        self.run(id).await?;
         let queued = sqlx::query_as(
             "UPDATE runs SET state = 'queued', failure = NULL, started_at = NULL, finished_at = NULL, progress_done = 0 \
              WHERE id = $1 AND state = 'failed' AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.tenant_id = runs.tenant_id \
@@ -348,8 +349,8 @@ impl Store {
     }
 
     pub async fn run(&self, id: &str) -> Result<Run> {
-        let found = sqlx::query_as("SELECT * FROM runs WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
-        found.ok_or_else(|| StoreError::not_found("run", id))
+        let found: Option<Run> = sqlx::query_as("SELECT * FROM runs WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
+        found.filter(|run| self.view.sees(&run.tenant_id)).ok_or_else(|| StoreError::not_found("run", id))
     }
 
     /// Newest last.
@@ -357,7 +358,8 @@ impl Store {
         let items = sqlx::query_as(
             "SELECT * FROM runs WHERE id > $1 AND ($2 IS NULL OR tenant_id = $2) AND ($3 IS NULL OR period = $3) \
              AND ($4 IS NULL OR currency = $4) AND ($5 IS NULL OR state = $5) \
-             AND (NOT $6 OR id IN (SELECT run_id FROM published)) ORDER BY id LIMIT $7",
+             AND (NOT $6 OR id IN (SELECT run_id FROM published)) AND ($8 IS NULL OR $8 LIKE '%,' || tenant_id || ',%') \
+             ORDER BY id LIMIT $7",
         )
         .bind(page.after())
         .bind(&filter.tenant_id)
@@ -366,6 +368,7 @@ impl Store {
         .bind(filter.state)
         .bind(filter.published)
         .bind(page.fetch())
+        .bind(self.view.seen())
         .fetch_all(&self.read)
         .await?;
         Ok(page.page(items, |run: &Run| run.id.clone()))
@@ -414,9 +417,10 @@ impl Store {
     pub async fn published_runs(&self, tenant_id: Option<&str>, period: Option<Period>) -> Result<Vec<Run>> {
         let runs = sqlx::query_as(
             "SELECT r.* FROM published p JOIN runs r ON r.id = p.run_id \
-             WHERE ($1 IS NULL OR p.tenant_id = $1) AND ($2 IS NULL OR p.period = $2) ORDER BY p.period, p.currency, p.tenant_id",
+             WHERE ($1 IS NULL OR p.tenant_id = $1) AND ($2 IS NULL OR p.period = $2) \
+             AND ($3 IS NULL OR $3 LIKE '%,' || p.tenant_id || ',%') ORDER BY p.period, p.currency, p.tenant_id",
         );
-        Ok(runs.bind(tenant_id).bind(period).fetch_all(&self.read).await?)
+        Ok(runs.bind(tenant_id).bind(period).bind(self.view.seen()).fetch_all(&self.read).await?)
     }
 
     /// The answer of a change of state, or why it was not made.

@@ -62,13 +62,20 @@ pub struct TenantView {
     pub accounts: Option<Arc<BTreeSet<AccountKey>>>,
 }
 
+impl TenantView {
+    /// All of a tenant's side.
+    pub fn whole(id: &str) -> Self {
+        Self { id: id.into(), listed: listed([id]), accounts: None }
+    }
+}
+
 impl View {
     pub fn of_tenants<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
         Self::Tenants(listed(ids))
     }
 
     pub fn of_tenant(id: &str, accounts: Option<BTreeSet<AccountKey>>) -> Self {
-        Self::Tenant(TenantView { id: id.into(), listed: listed([id]), accounts: accounts.map(Arc::new) })
+        Self::Tenant(TenantView { accounts: accounts.map(Arc::new), ..TenantView::whole(id) })
     }
 
     /// The tenants as `,tnt_a,tnt_b,`; none for all. Statements bind it and ask
@@ -134,6 +141,15 @@ impl Store {
 
     pub const fn view(&self) -> &View {
         &self.view
+    }
+
+    /// Refuses a change that reaches every tenant to a caller who sees some of them.
+    pub(super) fn reach(&self, tenant_id: Option<&str>) -> Result<()> {
+        match tenant_id {
+            Some(tenant) => self.see_tenant(tenant),
+            None if self.view.is_everything() => Ok(()),
+            None => Err(StoreError::Forbidden("this reaches every tenant, and your teams limit you to some".to_owned())),
+        }
     }
 
     /// Refuses what belongs to a tenant that the caller does not see, in the words of one that is not there.

@@ -3,6 +3,8 @@
 //! The amounts in between are not stored; they come from rating the run's recorded inputs again with the row watched. What comes out must
 //! be what was published, or the answer is an error and not a story.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -16,9 +18,12 @@ use crate::domain::progress::Progress;
 use crate::domain::rated::{GroupRef, RatedLine};
 use crate::domain::rule::{BillPeriod, Treatment};
 use crate::jobs::address::Address;
-use crate::lake::{Cursor, Filter, OverlayReader, SnapshotReader, Test, read_page};
+use crate::lake::{Accounts, Cursor, Filter, OverlayReader, SnapshotReader, Test, read_page};
 use crate::rating::{self, Chain, RunInput, Trace, Watch};
 use crate::store::{Run, Snapshot};
+
+/// Tells a charge's account, together with its `SubAccountId`.
+const BILLING_ACCOUNT: &str = "BillingAccountId";
 
 /// Charges with the same key that are named when one is not enough.
 const NAMED_MAX: usize = 5;
@@ -85,6 +90,7 @@ pub struct TenantLine {
 
 /// A line that was found.
 struct Found {
+    billing_account: String,
     charge: Map<String, Value>,
     charged: Amount,
     treatment: Treatment,
@@ -130,13 +136,13 @@ impl Replayer {
         .await
     }
 
-    /// One line of a done run as its tenant may see it; a line that is not charged is not there.
-    pub async fn tenant_line(&self, run_id: &str, key: &str) -> Result<TenantLine, ReplayError> {
+    /// One line of a done run as its tenant may see it; a line that is not charged, or not of these accounts, is not there.
+    pub async fn tenant_line(&self, run_id: &str, key: &str, accounts: Option<Arc<Accounts>>) -> Result<TenantLine, ReplayError> {
         let recording = Recording::read(&self.store, run_id).await?;
         let key = key.to_owned();
         self.in_turn(move |this, _| {
             let mut found = find(this, &recording.run, &snapshots(&recording), &key)?;
-            if found.treatment == Treatment::Drop {
+            if found.treatment == Treatment::Drop || accounts.is_some_and(|accounts| !is_of(&found, &accounts)) {
                 return Err(ReplayError::NoSuchLine(key));
             }
             found.charge.retain(|name, _| SHOWN[..SHOWN_TO_TENANTS].contains(&name.as_str()));
@@ -156,6 +162,16 @@ impl Replayer {
     }
 }
 
+/// Whether a line is of these accounts; an added line names its sub account only.
+fn is_of(found: &Found, accounts: &Accounts) -> bool {
+    let text = |name: &str| found.charge.get(name).and_then(Value::as_str).unwrap_or_default();
+    let sub = text("SubAccountId");
+    match found.place {
+        Place::Row(..) => accounts.contains(&(found.billing_account.clone(), sub.to_owned())),
+        Place::Added(_) => !sub.is_empty() && accounts.iter().any(|(_, known)| known == sub),
+    }
+}
+
 fn snapshots(recording: &Recording) -> Vec<&Snapshot> {
     recording.snapshots.iter().map(AsRef::as_ref).collect()
 }
@@ -167,7 +183,8 @@ fn find(this: &Replayer, run: &Run, snapshots: &[&Snapshot], key: &str) -> Resul
         let number: usize = number.parse().map_err(|_| none())?;
         let mut of_rule = run.lines.iter().enumerate().filter(|(_, line)| line.rule_id == rule);
         let (at, line) = of_rule.nth(number.checked_sub(1).ok_or_else(none)?).ok_or_else(none)?;
-        return Ok(Found { charge: said(line), charged: line.customer_cost, treatment: line.treatment, place: Place::Added(at) });
+        let (charged, treatment) = (line.customer_cost, line.treatment);
+        return Ok(Found { charge: said(line), charged, treatment, place: Place::Added(at), billing_account: String::new() });
     }
     let lake = this.data.lake();
     let parts: Vec<_> = snapshots.iter().flat_map(|snapshot| crate::jobs::work::part_paths(&lake, snapshot)).collect();
@@ -175,7 +192,7 @@ fn find(this: &Replayer, run: &Run, snapshots: &[&Snapshot], key: &str) -> Resul
     let overlay = run.overlay.as_ref().map(|name| lake.join(name)).ok_or_else(none)?;
     let overlay = OverlayReader::open(&overlay)?;
     let numbering = crate::jobs::address::Parts::of(snapshots.iter().copied());
-    let columns = [&SHOWN[..], &["x_SourceRowKey"]].concat();
+    let columns = [&SHOWN[..], &["x_SourceRowKey", BILLING_ACCOUNT]].concat();
     let page = match key.parse::<Address>() {
         Ok(address) => {
             let group = numbering.group(&address).ok_or_else(none)?;
@@ -200,12 +217,13 @@ fn find(this: &Replayer, run: &Run, snapshots: &[&Snapshot], key: &str) -> Resul
             page.places.iter().take(NAMED_MAX).filter_map(|(group, row)| Some(numbering.address(*group, *row)?.to_string())).collect();
         return Err(ReplayError::Invalid(format!("several charges have the key {key}: name one by its place, {}", named.join(", "))));
     }
-    let (charge, (group, row)) = page.charges.into_iter().zip(page.places).next().ok_or_else(none)?;
+    let (mut charge, (group, row)) = page.charges.into_iter().zip(page.places).next().ok_or_else(none)?;
+    let billing_account = charge.remove(BILLING_ACCOUNT).and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default();
     let text = |name: &str| charge.get(name).and_then(Value::as_str).unwrap_or_default();
     let charged = text("x_CustomerCost").parse().map_err(|_| ReplayError::Defect("a charge without a customer cost".to_owned()))?;
     let treatment = Treatment::ALL.into_iter().find(|treatment| treatment.name() == text("x_Treatment"));
     let treatment = treatment.ok_or_else(|| ReplayError::Defect("a charge without a treatment".to_owned()))?;
-    Ok(Found { charge, charged, treatment, place: Place::Row(group, row) })
+    Ok(Found { charge, charged, treatment, place: Place::Row(group, row), billing_account })
 }
 
 /// A line that a rule added, in the columns of a charge.

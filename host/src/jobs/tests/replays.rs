@@ -168,7 +168,7 @@ async fn a_line_is_walked_through_its_chain_and_a_tenant_sees_less_of_it() {
     assert_eq!(steps, [("Kept", false, "0.5".to_owned(), "0.5".to_owned(), false), ("Zero", true, "0.5".to_owned(), "0".to_owned(), true)]);
     assert_eq!(line.steps[1].version.as_deref(), Some("1.0.2"));
 
-    let seen = serde_json::to_string(&replayer.tenant_line(&run.id, &key).await.unwrap()).unwrap();
+    let seen = serde_json::to_string(&replayer.tenant_line(&run.id, &key, None).await.unwrap()).unwrap();
     assert!(seen.contains("S3") && seen.contains("\"charged\":\"0\""), "{seen}");
     for secret in ["BilledCost", "0.5", "x_Treatment", "digest", "Zero", "Kept", second.as_str()] {
         assert!(!seen.contains(secret), "a tenant is shown {secret}: {seen}");

@@ -17,6 +17,8 @@ async fn fresh() -> Option<Fresh> {
     Some(Fresh { store: Store::open(&url, scripted()).await.unwrap(), url, _folder })
 }
 
+#[path = "../chain.rs"]
+mod chain;
 #[path = "../deploying.rs"]
 mod deploying;
 #[path = "../opening.rs"]
