@@ -16,6 +16,7 @@ mod generate;
 mod input;
 mod kit;
 mod layers;
+mod log_lines;
 mod logs;
 mod native;
 mod organisation;
