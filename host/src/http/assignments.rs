@@ -1,28 +1,35 @@
 //! `/v1/assignments`
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
-use super::errors::{ApiResult, Problems};
+use super::errors::{ApiError, ApiResult, Problems};
 use super::extract::{Body, By, IfMatch, Path, Query, page};
 use super::reply;
 use crate::domain::period::Period;
 use crate::jobs::change::Change;
+use crate::jobs::rule_review::{RuleChange, RuleReview};
 use crate::store::{Assignment, AssignmentFields, Page};
 
+/// Tenants that one call assigns a rule to: more than a screen shows.
+const MAX_TENANTS: usize = 1_000;
+
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(assignment_list, assignment_create)).routes(routes!(assignment_reorder)).routes(routes!(
-        assignment_get,
-        assignment_update,
-        assignment_delete
-    ))
+    OpenApiRouter::new()
+        .routes(routes!(assignment_list, assignment_create))
+        .routes(routes!(assignments_create))
+        .routes(routes!(assignment_review))
+        .routes(routes!(assignment_reorder))
+        .routes(routes!(assignment_get, assignment_update, assignment_delete))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -72,6 +79,62 @@ impl From<AssignmentBody> for AssignmentFields {
     }
 }
 
+/// A rule for many tenants.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"rule_id": "rul_01k9x3v0z8e4m6q2r7s5t9w1ab", "tenant_ids": ["tnt_01k9x3v0z8e4m6q2r7s5t9w1ab"]}))]
+struct ManyBody {
+    rule_id: String,
+    /// Each gets an assignment of its own; all of them or none.
+    #[schema(min_items = 1, max_items = 1_000)]
+    tenant_ids: Vec<String>,
+    /// Place of the first; the others follow it. Absent: last.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    position: Option<i64>,
+    #[serde(default)]
+    from_period: Option<Period>,
+    #[serde(default)]
+    to_period: Option<Period>,
+}
+
+impl ManyBody {
+    fn fields(self) -> ApiResult<Vec<AssignmentFields>> {
+        if self.tenant_ids.is_empty() || self.tenant_ids.len() > MAX_TENANTS {
+            return Err(ApiError::invalid_at("/tenant_ids", format!("name 1 to {MAX_TENANTS} tenants")));
+        }
+        let distinct: BTreeSet<&String> = self.tenant_ids.iter().collect();
+        if distinct.len() < self.tenant_ids.len() {
+            return Err(ApiError::invalid_at("/tenant_ids", "a tenant is named twice"));
+        }
+        let fields = self.tenant_ids.into_iter().zip(0..).map(|(tenant, place)| AssignmentFields {
+            rule_id: self.rule_id.clone(),
+            tenant_id: Some(tenant),
+            position: self.position.map(|first| first.saturating_add(place)),
+            from_period: self.from_period,
+            to_period: self.to_period,
+        });
+        Ok(fields.collect())
+    }
+}
+
+/// A change of assignments that is not made yet.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(example = json!({"end": "asg_01k9x3v0z8e4m6q2r7s5t9w1ab"}))]
+enum ChangeBody {
+    /// As `POST /v1/assignments`.
+    Assign(AssignmentBody),
+    /// As `POST /v1/assignments/batch`.
+    AssignMany(ManyBody),
+    /// As `PUT /v1/assignments/{id}`.
+    Change { id: String, to: AssignmentBody },
+    /// As `DELETE /v1/assignments/{id}`: its id.
+    End(String),
+    /// As `PUT /v1/assignments/order`.
+    Order(OrderBody),
+}
+
 /// Assignments in the order that they shall have.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -82,7 +145,7 @@ struct OrderBody {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct OrderAnswer {
+struct AssignmentsAnswer {
     items: Vec<Assignment>,
 }
 
@@ -106,11 +169,44 @@ async fn assignment_create(State(state): State<AppState>, By(store): By, Body(bo
 
 /// Puts assignments in another order.
 #[utoipa::path(put, path = "/v1/assignments/order", tag = "assignments", request_body = OrderBody,
-    responses((status = 200, body = OrderAnswer), Problems))]
-async fn assignment_reorder(State(state): State<AppState>, By(store): By, Body(body): Body<OrderBody>) -> ApiResult<Json<OrderAnswer>> {
+    responses((status = 200, body = AssignmentsAnswer), Problems))]
+async fn assignment_reorder(
+    State(state): State<AppState>,
+    By(store): By,
+    Body(body): Body<OrderBody>,
+) -> ApiResult<Json<AssignmentsAnswer>> {
     let items = store.assignments_reorder(&body.assignments).await?;
     state.poke(Change::Assignments);
-    Ok(Json(OrderAnswer { items }))
+    Ok(Json(AssignmentsAnswer { items }))
+}
+
+/// Assigns a rule to many tenants at once. The affected months are rated again at once.
+#[utoipa::path(post, path = "/v1/assignments/batch", tag = "assignments", request_body = ManyBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again, the call gets the first answer again")),
+    responses((status = 201, body = AssignmentsAnswer), Problems))]
+async fn assignments_create(State(state): State<AppState>, By(store): By, Body(body): Body<ManyBody>) -> ApiResult<Response> {
+    let items = store.assignments_create(&body.fields()?).await?;
+    state.poke(Change::Assignments);
+    Ok((StatusCode::CREATED, Json(AssignmentsAnswer { items })).into_response())
+}
+
+/// Tells which months a change of assignments would rate again, before it is made. Nothing is stored.
+#[utoipa::path(post, path = "/v1/assignments/review", tag = "assignments", request_body = ChangeBody,
+    responses((status = 200, body = RuleReview), Problems))]
+async fn assignment_review(State(state): State<AppState>, By(store): By, Body(body): Body<ChangeBody>) -> ApiResult<Json<RuleReview>> {
+    let change = match body {
+        ChangeBody::Assign(body) => RuleChange::Assign(vec![body.into()]),
+        ChangeBody::AssignMany(body) => RuleChange::Assign(body.fields()?),
+        ChangeBody::Change { id, to } => RuleChange::Change { id, fields: to.into() },
+        ChangeBody::End(id) => RuleChange::End(id),
+        ChangeBody::Order(body) => RuleChange::Order(body.assignments),
+    };
+    if let RuleChange::Assign(new) = &change {
+        store.assignments_check(new).await?;
+    } else if let RuleChange::Change { fields, .. } = &change {
+        store.assignments_check(std::slice::from_ref(fields)).await?;
+    }
+    Ok(Json(state.review_rules(change).await?))
 }
 
 /// Shows an assignment.

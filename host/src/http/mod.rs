@@ -26,6 +26,7 @@ mod lines;
 mod metrics;
 mod openapi;
 mod openid;
+mod overlaps;
 mod plugins;
 mod previews;
 mod quotas;

@@ -10,7 +10,7 @@ use super::errors::ApiError;
 use super::trace::{self, Boundary};
 use super::{
     AppState, assignments, audit, auth, charged, charges, cost_centers, deployments, described, domains, events, idempotency, integrations,
-    invitations, keys, limits, lines, metrics, openapi, openid, plugins, previews, quotas, ready, reports, rules, runs, secrets, session,
+    invitations, keys, limits, lines, metrics, openapi, openid, overlaps, plugins, previews, quotas, ready, reports, rules, runs, secrets, session,
     shadows, signing_in, snapshots, subaccounts, teams, tenant_import, tenants, tokens, users, verify, virtuals,
 };
 
@@ -41,6 +41,7 @@ fn guarded() -> OpenApiRouter<AppState> {
         .merge(verify::routes())
         .merge(reports::routes())
         .merge(charged::routes())
+        .merge(overlaps::routes())
         .merge(lines::routes())
         .merge(charges::routes())
         .merge(previews::routes())

@@ -15,10 +15,14 @@ use super::errors::{ApiResult, Problems};
 use super::extract::{Body, By, IfMatch, PageQuery, Path, Query};
 use super::reply;
 use crate::jobs::change::Change;
+use crate::jobs::rule_review::{RuleChange, RuleReview};
 use crate::store::{Page, Rule, RuleFields};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(rule_list, rule_create)).routes(routes!(rule_get, rule_update, rule_delete))
+    OpenApiRouter::new()
+        .routes(routes!(rule_list, rule_create))
+        .routes(routes!(rule_get, rule_update, rule_delete))
+        .routes(routes!(rule_review))
 }
 
 /// A rule as the caller wants it.
@@ -85,6 +89,15 @@ async fn rule_update(
     let rule = store.rule_update(&id, &body.into(), expected).await?;
     state.poke(Change::Rules);
     Ok(reply::versioned(rule.version, &rule))
+}
+
+/// Tells which months a change of a rule would rate again, before it is saved. Nothing is stored; what customers would be charged is for a
+/// preview.
+#[utoipa::path(post, path = "/v1/rules/{id}/review", tag = "rules", request_body = RuleBody, params(("id" = String, Path)),
+    responses((status = 200, body = RuleReview), Problems))]
+async fn rule_review(State(state): State<AppState>, Path(id): Path<String>, Body(body): Body<RuleBody>) -> ApiResult<Json<RuleReview>> {
+    state.check_rule(&body.plugin, body.pinned_digest.as_deref(), &body.config).await?;
+    Ok(Json(state.review_rules(RuleChange::Rule { id, fields: body.into() }).await?))
 }
 
 /// Deletes a rule that is in no assignment.

@@ -12,6 +12,8 @@ use super::limits::Limits;
 use super::metrics::Metrics;
 use crate::events::Events;
 use crate::jobs::replay::Replayer;
+use crate::jobs::review::ReviewError;
+use crate::jobs::rule_review::{RuleChange, RuleReview, review_rules};
 use crate::jobs::{Change, DataDir, Jobs, litter};
 use crate::plugins::{CheckError, Plugins};
 use crate::secrets::Secrets;
@@ -139,6 +141,14 @@ impl AppState {
 
     pub(super) fn poke(&self, change: Change) {
         (self.poke)(change);
+    }
+
+    /// What a change of rules would rate again.
+    pub(super) async fn review_rules(&self, change: RuleChange) -> ApiResult<RuleReview> {
+        review_rules(&self.store, &self.plugins, change).await.map_err(|error| match error {
+            ReviewError::Store(error) => error.into(),
+            ReviewError::Sum(_) | ReviewError::Panicked => ApiError::internal(error),
+        })
     }
 
     /// Asks the plugin whether it takes a configuration. Problems point into a rule's body.

@@ -17,12 +17,14 @@ mod importing;
 pub mod ingest;
 mod lanes;
 pub mod litter;
+pub mod overlaps;
 mod peers;
 mod plan;
 pub mod preview;
 pub mod rate;
 pub mod replay;
 pub mod review;
+pub mod rule_review;
 pub mod shadow;
 mod tally;
 #[cfg(test)]

@@ -131,7 +131,7 @@ pub async fn review(store: &Store, plugins: &Arc<Plugins>, wanted: &Assign, cons
         Ok::<_, SumOutOfRange>((changed_months(&before, &after), money(&moved)?))
     });
     let (months, money) = compared.await.map_err(|_| ReviewError::Panicked)??;
-    let mut names = Names { store, known: BTreeMap::new() };
+    let mut names = Names::of_store(store);
     let tenant = names.of(wanted.tenant_id.as_deref()).await?;
     let mut review = Review {
         from_period,
@@ -170,10 +170,10 @@ fn is_moved(holding: &Holding, moving: &BTreeSet<String>, from: Option<Period>, 
     from.is_none_or(|from| holding.period >= from) && holding.tenant_id.as_deref() != to && moving.contains(&holding.subaccount_id)
 }
 
-type Months = BTreeMap<Key, (Effect, Amount, Amount)>;
+pub(super) type Months = BTreeMap<Key, (Effect, Amount, Amount)>;
 
 /// What differs between two plans, month by month.
-fn changed_months(before: &Plan, after: &Plan) -> Months {
+pub(super) fn changed_months(before: &Plan, after: &Plan) -> Months {
     let keys: BTreeSet<&Key> = before.wanted.keys().chain(after.wanted.keys()).collect();
     let mut months = Months::new();
     let mut changed: BTreeSet<(&str, &str)> = BTreeSet::new();
@@ -206,13 +206,17 @@ fn money(moved: &[Holding]) -> Result<Money, SumOutOfRange> {
 }
 
 /// Tenants' names, each looked up once.
-struct Names<'a> {
+pub(super) struct Names<'a> {
     store: &'a Store,
     known: BTreeMap<String, Option<TenantName>>,
 }
 
-impl Names<'_> {
-    async fn of(&mut self, id: Option<&str>) -> Result<Option<TenantName>, StoreError> {
+impl<'a> Names<'a> {
+    pub(super) fn of_store(store: &'a Store) -> Self {
+        Self { store, known: BTreeMap::new() }
+    }
+
+    pub(super) async fn of(&mut self, id: Option<&str>) -> Result<Option<TenantName>, StoreError> {
         let Some(id) = id else { return Ok(None) };
         if let Some(known) = self.known.get(id) {
             return Ok(known.clone());

@@ -128,13 +128,39 @@ impl Store {
     pub async fn assignment_create(&self, fields: &AssignmentFields) -> Result<Assignment> {
         self.reach(fields.tenant_id.as_deref())?;
         let mut tx = self.begin().await?;
-        fields.check(&mut tx).await?;
-        let present: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM assignments").fetch_one(&mut *tx).await?;
+        let assignment = self.assign(&mut tx, fields).await?;
+        tx.commit().await?;
+        Ok(assignment)
+    }
+
+    /// All of them or none, one after the other.
+    pub async fn assignments_create(&self, all: &[AssignmentFields]) -> Result<Vec<Assignment>> {
+        let mut tx = self.begin().await?;
+        let mut created = Vec::with_capacity(all.len());
+        for fields in all {
+            created.push(self.assign(&mut tx, fields).await?);
+        }
+        tx.commit().await?;
+        Ok(created)
+    }
+
+    /// Whether these could be created.
+    pub async fn assignments_check(&self, all: &[AssignmentFields]) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for fields in all {
+            fields.check(&mut tx).await?;
+        }
+        Ok(())
+    }
+
+    async fn assign(&self, tx: &mut Tx, fields: &AssignmentFields) -> Result<Assignment> {
+        fields.check(tx).await?;
+        let present: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM assignments").fetch_one(&mut **tx).await?;
         if present >= MAX_ASSIGNMENTS {
             return Err(StoreError::Conflict(format!("there are {MAX_ASSIGNMENTS} assignments already")));
         }
         let position = fields.position.unwrap_or(i64::MAX).min(present + 1);
-        sqlx::query("UPDATE assignments SET position = position + 1 WHERE position >= $1").bind(position).execute(&mut *tx).await?;
+        sqlx::query("UPDATE assignments SET position = position + 1 WHERE position >= $1").bind(position).execute(&mut **tx).await?;
         let assignment: Assignment = sqlx::query_as(
             "INSERT INTO assignments (id, rule_id, tenant_id, position, from_period, to_period, version, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $7) RETURNING *",
@@ -146,10 +172,9 @@ impl Store {
         .bind(fields.from_period)
         .bind(fields.to_period)
         .bind(self.clock.now())
-        .fetch_one(&mut *tx)
+        .fetch_one(&mut **tx)
         .await?;
-        self.audit(&mut tx, "create", "assignment", &assignment.id, NOTHING, Some(&assignment)).await?;
-        tx.commit().await?;
+        self.audit(tx, "create", "assignment", &assignment.id, NOTHING, Some(&assignment)).await?;
         Ok(assignment)
     }
 
@@ -260,6 +285,16 @@ impl Store {
     pub async fn chain(&self, tenant_id: &str, period: Period) -> Result<Vec<ChainLink>> {
         let assigned = self.assigned_rules().await?;
         Ok(assigned.into_iter().filter(|rule| rule.applies(tenant_id, period)).map(|rule| rule.link).collect())
+    }
+
+    /// A rule as it would stand in a chain; not assigned by anything.
+    pub async fn rule_link(&self, rule_id: &str) -> Result<ChainLink> {
+        let found = sqlx::query_as(
+            "SELECT '' AS assignment_id, r.id AS rule_id, r.title, r.plugin, COALESCE(r.pinned_digest, p.active_digest) AS digest, \
+             p.disabled, r.config FROM rules r JOIN plugins p ON p.name = r.plugin WHERE r.id = $1",
+        );
+        let found = found.bind(rule_id).fetch_optional(&self.read).await?;
+        found.ok_or_else(|| StoreError::not_found("rule", rule_id))
     }
 
     /// Every assigned rule, in the order in which they apply: all chains of all tenants in one read.
