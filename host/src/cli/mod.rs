@@ -3,6 +3,7 @@
 //! Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 the run failed, 2 bad usage or bad input.
 
 pub mod audit;
+mod apply;
 pub mod backup;
 pub mod bill;
 pub mod client;
@@ -17,6 +18,7 @@ pub mod plugin;
 pub mod preview;
 pub mod rate;
 pub mod roles;
+mod rule;
 pub mod run;
 pub mod serve;
 pub mod shadow;
@@ -95,6 +97,15 @@ enum Command {
     /// Show who may do what: the roles, and every route with what it needs
     #[command(after_help = roles::EXAMPLES)]
     Roles(roles::Args),
+    /// Work with rules: configure, assign, order; what a change rates again, and which overlap
+    #[command(arg_required_else_help = true, after_help = rule::EXAMPLES)]
+    Rule(rule::Args),
+    /// Bring a daemon's organisation to what a file says, after showing what that takes
+    #[command(after_help = apply::APPLY)]
+    Apply(apply::ApplyArgs),
+    /// Write a daemon's organisation as such a file
+    #[command(after_help = apply::EXPORT)]
+    Export(apply::ExportArgs),
     /// Work with what a daemon has rated: list, show, compute again and compare
     #[command(arg_required_else_help = true)]
     Run(run::Args),
@@ -134,6 +145,13 @@ impl Failure {
     /// What went wrong, without what can be done about it.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// Says what it happened in.
+    #[must_use]
+    pub fn during(mut self, what: &str) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
     }
 
     /// Adds what the person can do about it.
@@ -183,6 +201,9 @@ pub fn main() -> ExitCode {
         Command::Rate(args) => rate::run(args),
         Command::Preview(args) => preview::run(args),
         Command::Roles(args) => roles::run(&args),
+        Command::Rule(args) => rule::run(args),
+        Command::Apply(args) => apply::apply(&args),
+        Command::Export(args) => apply::export(&args),
         Command::Run(args) => run::run(args),
         Command::Shadow(args) => shadow::run(args),
         Command::Tenant(args) => tenant::run(args),

@@ -1,0 +1,391 @@
+//! `rerate rule ...`: configured plugins, and the tenants whose charges they change.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::client::{Client, ServerArgs, encode};
+use super::preview::tenant_of;
+use super::{Failure, output};
+use crate::domain::money::Amount;
+use crate::domain::period::Period;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  rerate rule create \"5 % more\" --plugin markup --config '{\"percent\": \"5\"}'
+  rerate rule change \"5 % more\" --config '{\"percent\": \"7\"}' --review    what is rated again, before it is saved
+  rerate rule assign \"5 % more\" --to Acme --to Bolt --from 2026-09
+  rerate rule chain --tenant Acme
+  rerate rule overlaps --period 2026-09                       rules that changed the same charges
+
+What a change would charge: rerate preview.";
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List rules
+    List(ListArgs),
+    /// Make a rule; it applies to nobody until it is assigned
+    Create(CreateArgs),
+    /// Give a rule another title, plugin version or configuration
+    Change(ChangeArgs),
+    /// Delete a rule that is assigned to nobody
+    Delete(DeleteArgs),
+    /// Assign a rule to tenants, or to all of them
+    Assign(AssignArgs),
+    /// End an assignment
+    Unassign(UnassignArgs),
+    /// Put assignments in another order
+    Order(OrderArgs),
+    /// List assignments in the order in which their rules apply
+    Chain(ChainArgs),
+    /// Show rules that changed the same charges in a published month
+    Overlaps(OverlapArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    /// Print a JSON list
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct CreateArgs {
+    /// What tenants' bills name as the reason
+    title: String,
+    #[arg(long)]
+    plugin: String,
+    /// JSON as the plugin's schema says
+    #[arg(long, value_name = "JSON", default_value = "{}", conflicts_with = "config_file")]
+    config: String,
+    /// A file with it
+    #[arg(long, value_name = "FILE")]
+    config_file: Option<PathBuf>,
+    /// The plugin's version to stay with [default: the active one]
+    #[arg(long, value_name = "DIGEST")]
+    pin: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct ChangeArgs {
+    /// The rule's title or id
+    rule: String,
+    #[arg(long, value_name = "TITLE")]
+    title: Option<String>,
+    /// JSON as the plugin's schema says
+    #[arg(long, value_name = "JSON", conflicts_with = "config_file")]
+    config: Option<String>,
+    /// A file with it
+    #[arg(long, value_name = "FILE")]
+    config_file: Option<PathBuf>,
+    /// The plugin's version to stay with
+    #[arg(long, value_name = "DIGEST", conflicts_with = "follow")]
+    pin: Option<String>,
+    /// Follow the plugin's active version
+    #[arg(long)]
+    follow: bool,
+    /// Only tell which months would be rated again
+    #[arg(long)]
+    review: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct DeleteArgs {
+    /// The rule's title or id
+    rule: String,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct AssignArgs {
+    /// The rule's title or id
+    rule: String,
+    /// A tenant's name or id; again for more of them
+    #[arg(long, value_name = "TENANT", required_unless_present = "all")]
+    to: Vec<String>,
+    /// Every tenant, those to come as well
+    #[arg(long, conflicts_with = "to")]
+    all: bool,
+    /// First period in which it is effective
+    #[arg(long, value_name = "YYYY-MM")]
+    from: Option<Period>,
+    /// Last period in which it is effective
+    #[arg(long, value_name = "YYYY-MM")]
+    until: Option<Period>,
+    /// Its place among all assignments, from 1 [default: last]
+    #[arg(long)]
+    position: Option<i64>,
+    /// Only tell which months would be rated again
+    #[arg(long)]
+    review: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct UnassignArgs {
+    /// The assignment's id, as `rerate rule chain` shows it
+    assignment: String,
+    /// Only tell which months would be rated again
+    #[arg(long)]
+    review: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct OrderArgs {
+    /// The assignments' ids in the order that they shall have; those that are not named stay where they are
+    #[arg(required = true, num_args = 2..)]
+    assignments: Vec<String>,
+    /// Only tell which months would be rated again
+    #[arg(long)]
+    review: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct ChainArgs {
+    /// Only what applies to this tenant, by name or id
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Print a JSON list
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct OverlapArgs {
+    #[arg(long, value_name = "YYYY-MM")]
+    period: Period,
+    /// By name or id
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    match args.command {
+        Command::List(args) => list(&args),
+        Command::Create(args) => create(&args),
+        Command::Change(args) => change(&args),
+        Command::Delete(args) => {
+            let client = Client::new(&args.server)?;
+            let rule = find(&client, &args.rule)?;
+            client.delete(&format!("/v1/rules/{}", text(&rule["id"])))?;
+            output::print(&format!("{} is deleted", text(&rule["title"])));
+            Ok(())
+        }
+        Command::Assign(args) => assign(&args),
+        Command::Unassign(args) => {
+            let client = Client::new(&args.server)?;
+            if args.review {
+                return review(&client, "/v1/assignments/review", &json!({ "end": args.assignment }));
+            }
+            client.delete(&format!("/v1/assignments/{}", encode(&args.assignment)))?;
+            output::print(&format!("{} is ended", args.assignment));
+            Ok(())
+        }
+        Command::Order(args) => {
+            let (client, body) = (Client::new(&args.server)?, json!({ "assignments": args.assignments }));
+            if args.review {
+                return review(&client, "/v1/assignments/review", &json!({ "order": body }));
+            }
+            client.put("/v1/assignments/order", &body)?;
+            output::print("they are in that order");
+            Ok(())
+        }
+        Command::Chain(args) => chain(&args),
+        Command::Overlaps(args) => overlaps(&args),
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn money(value: &Value) -> String {
+    text(value).parse::<Amount>().map(output::money).unwrap_or_default()
+}
+
+/// A rule by its title or id.
+fn find(client: &Client, rule: &str) -> Result<Value, Failure> {
+    let wanted = rule.trim().to_lowercase();
+    let found = client.list("/v1/rules")?.into_iter().find(|r| text(&r["id"]) == rule || text(&r["title"]).to_lowercase() == wanted);
+    found.ok_or_else(|| Failure::input(format!("there is no rule {rule}")).next("rerate rule list"))
+}
+
+fn config(inline: Option<&str>, file: Option<&PathBuf>) -> Result<Option<Value>, Failure> {
+    let (what, read) = match (inline, file) {
+        (_, Some(path)) => {
+            let read = std::fs::read_to_string(path).map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+            (path.display().to_string(), read)
+        }
+        (Some(inline), None) => ("--config".to_owned(), inline.to_owned()),
+        (None, None) => return Ok(None),
+    };
+    serde_json::from_str(&read).map(Some).map_err(|error| Failure::input(format!("{what} is not JSON: {error}")))
+}
+
+fn list(args: &ListArgs) -> Result<(), Failure> {
+    let rules = Client::new(&args.server)?.list("/v1/rules")?;
+    if args.json {
+        return Ok(output::print_json(&rules)?);
+    }
+    let rows = rules.iter().map(|rule| {
+        let version = rule["pinned_digest"].as_str().map_or("active", |digest| &digest[..12.min(digest.len())]).to_owned();
+        vec![text(&rule["id"]).to_owned(), text(&rule["title"]).to_owned(), text(&rule["plugin"]).to_owned(), version, rule["config"].to_string()]
+    });
+    output::print(&output::table(&["rule", "title", "plugin", "version", "configuration"], rows));
+    Ok(())
+}
+
+fn create(args: &CreateArgs) -> Result<(), Failure> {
+    let config = config(Some(&args.config), args.config_file.as_ref())?;
+    let body = json!({ "title": args.title, "plugin": args.plugin, "pinned_digest": args.pin, "config": config });
+    let rule = Client::new(&args.server)?.post("/v1/rules", &body)?;
+    output::print(&format!("{} {}", text(&rule["id"]), text(&rule["title"])));
+    Ok(())
+}
+
+fn change(args: &ChangeArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.server)?;
+    let rule = find(&client, &args.rule)?;
+    let pinned = match &args.pin {
+        Some(digest) => json!(digest),
+        None if args.follow => Value::Null,
+        None => rule["pinned_digest"].clone(),
+    };
+    let body = json!({
+        "title": args.title.as_deref().unwrap_or_else(|| text(&rule["title"])),
+        "plugin": rule["plugin"],
+        "pinned_digest": pinned,
+        "config": config(args.config.as_deref(), args.config_file.as_ref())?.unwrap_or_else(|| rule["config"].clone()),
+    });
+    let path = format!("/v1/rules/{}", text(&rule["id"]));
+    if args.review {
+        return review(&client, &format!("{path}/review"), &body);
+    }
+    client.put(&path, &body)?;
+    output::print(&format!("{} is changed; its months are rated again", text(&body["title"])));
+    Ok(())
+}
+
+fn assign(args: &AssignArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.server)?;
+    let rule = find(&client, &args.rule)?;
+    let mut body = json!({ "rule_id": rule["id"], "from_period": args.from, "to_period": args.until, "position": args.position });
+    let (path, change) = if args.all {
+        ("/v1/assignments", "assign")
+    } else {
+        let known = client.list("/v1/tenants")?;
+        let tenants = args.to.iter().map(|tenant| tenant_of(&known, tenant)).collect::<Result<Vec<_>, _>>()?;
+        body["tenant_ids"] = json!(tenants);
+        ("/v1/assignments/batch", "assign_many")
+    };
+    if args.review {
+        return review(&client, "/v1/assignments/review", &json!({ change: body }));
+    }
+    client.post(path, &body)?;
+    let reach = if args.all { "all tenants".to_owned() } else { args.to.join(", ") };
+    output::print(&format!("{} applies to {reach}", text(&rule["title"])));
+    Ok(())
+}
+
+/// Shows what a change would rate again.
+fn review(client: &Client, path: &str, body: &Value) -> Result<(), Failure> {
+    let review = client.post(path, body)?;
+    let months = review["months"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if months.is_empty() {
+        output::print("nothing would be rated again");
+        return Ok(());
+    }
+    let rows = months.iter().map(|month| {
+        let tenant = text(&month["tenant"]["name"]).to_owned();
+        let (period, currency) = (text(&month["period"]).to_owned(), text(&month["currency"]).to_owned());
+        vec![tenant, period, currency, text(&month["effect"]).to_owned(), money(&month["billed_after"])]
+    });
+    output::print(&output::table(&["tenant", "period", "", "effect", ">billed"], rows));
+    output::print(&format!("{} charges would be rated again; nothing is saved", output::count(review["charges"].as_u64().unwrap_or(0))));
+    Ok(())
+}
+
+fn chain(args: &ChainArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.server)?;
+    let known = client.list("/v1/tenants")?;
+    let path = match &args.tenant {
+        Some(tenant) => format!("/v1/assignments?tenant_id={}", tenant_of(&known, tenant)?),
+        None => "/v1/assignments".to_owned(),
+    };
+    let assignments = client.list(&path)?;
+    if args.json {
+        return Ok(output::print_json(&assignments)?);
+    }
+    let rules = client.list("/v1/rules")?;
+    let named = |items: &[Value], id: &Value, field: &str| {
+        items.iter().find(|item| item["id"] == *id).map(|item| text(&item[field]).to_owned()).unwrap_or_default()
+    };
+    let rows = assignments.iter().map(|assignment| {
+        let tenant = if assignment["tenant_id"].is_null() { "all".to_owned() } else { named(&known, &assignment["tenant_id"], "name") };
+        vec![
+            assignment["position"].to_string(),
+            text(&assignment["id"]).to_owned(),
+            named(&rules, &assignment["rule_id"], "title"),
+            tenant,
+            text(&assignment["from_period"]).to_owned(),
+            text(&assignment["to_period"]).to_owned(),
+        ]
+    });
+    output::print(&output::table(&[">", "assignment", "rule", "tenant", "from", "until"], rows));
+    Ok(())
+}
+
+fn overlaps(args: &OverlapArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.server)?;
+    let known = client.list("/v1/tenants")?;
+    let mut path = format!("/v1/reports/overlaps?period={}", args.period);
+    if let Some(tenant) = &args.tenant {
+        path.push_str(&format!("&tenant_id={}", tenant_of(&known, tenant)?));
+    }
+    let report = client.get(&path)?;
+    if args.json {
+        return Ok(output::print_json(&report)?);
+    }
+    let months = report["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if months.is_empty() {
+        output::print(&format!("no two rules changed the same charges in {}", args.period));
+        return Ok(());
+    }
+    let rows = months.iter().flat_map(|month| {
+        let tenant = known.iter().find(|tenant| tenant["id"] == month["tenant_id"]).map(|tenant| text(&tenant["name"]).to_owned());
+        let tenant = tenant.unwrap_or_default();
+        month["overlaps"].as_array().into_iter().flatten().map(move |overlap| {
+            let charges = output::count(overlap["charges"].as_u64().unwrap_or(0));
+            let (first, second) = (text(&overlap["first"]).to_owned(), text(&overlap["second"]).to_owned());
+            vec![tenant.clone(), text(&month["currency"]).to_owned(), first, second, charges, money(&overlap["charged"])]
+        })
+    });
+    output::print(&output::table(&["tenant", "", "first", "then", ">charges", ">charged"], rows));
+    Ok(())
+}
