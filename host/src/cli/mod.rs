@@ -4,6 +4,7 @@
 
 pub mod audit;
 mod apply;
+pub mod apply;
 pub mod backup;
 pub mod bill;
 pub mod client;
@@ -18,7 +19,7 @@ pub mod plugin;
 pub mod preview;
 pub mod rate;
 pub mod roles;
-mod rule;
+pub mod rule;
 pub mod run;
 pub mod serve;
 pub mod shadow;

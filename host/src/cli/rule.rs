@@ -255,7 +255,13 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
     }
     let rows = rules.iter().map(|rule| {
         let version = rule["pinned_digest"].as_str().map_or("active", |digest| &digest[..12.min(digest.len())]).to_owned();
-        vec![text(&rule["id"]).to_owned(), text(&rule["title"]).to_owned(), text(&rule["plugin"]).to_owned(), version, rule["config"].to_string()]
+        vec![
+            text(&rule["id"]).to_owned(),
+            text(&rule["title"]).to_owned(),
+            text(&rule["plugin"]).to_owned(),
+            version,
+            rule["config"].to_string(),
+        ]
     });
     output::print(&output::table(&["rule", "title", "plugin", "version", "configuration"], rows));
     Ok(())

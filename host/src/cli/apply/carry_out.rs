@@ -60,7 +60,8 @@ impl Worker<'_> {
             }
             Step::MakeUser(user) => {
                 let first = user.roles.first().ok_or_else(|| {
-                    Failure::input(format!("{} has no role anywhere", user.email)).next("roles = [{ organisation = \"msp\", role = \"viewer\" }]")
+                    Failure::input(format!("{} has no role anywhere", user.email))
+                        .next("roles = [{ organisation = \"msp\", role = \"viewer\" }]")
                 })?;
                 let organisation = self.organisation(&first.organisation)?;
                 let body = json!({ "email": user.email, "name": user.name, "organisation": organisation, "role": first.role });

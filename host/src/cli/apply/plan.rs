@@ -11,25 +11,44 @@ pub(super) enum Step {
     Domains(Vec<String>),
     MakeTenant(Tenant),
     ChangeTenant(Tenant),
-    SetState { tenant: String, state: String },
+    SetState {
+        tenant: String,
+        state: String,
+    },
     MakeIntegration(Integration),
     ChangeIntegration(Integration),
     MakeRule(Rule),
     ChangeRule(Rule),
     /// Who gave it up, if somebody held it.
-    Hold { tenant: String, account: Held, from_tenant: Option<String> },
+    Hold {
+        tenant: String,
+        account: Held,
+        from_tenant: Option<String>,
+    },
     Release(Held),
     /// By its place at the daemon.
-    EndAssignment { place: usize, assignment: Assignment },
+    EndAssignment {
+        place: usize,
+        assignment: Assignment,
+    },
     MakeAssignment(Assignment),
     /// The order of all assignments is the file's.
     Order(Vec<Assignment>),
     MakeUser(User),
-    GiveRole { email: String, role: UserRole },
-    TakeRole { email: String, role: UserRole },
+    GiveRole {
+        email: String,
+        role: UserRole,
+    },
+    TakeRole {
+        email: String,
+        role: UserRole,
+    },
     MakeTeam(Team),
     ChangeTeam(Team),
-    Remove { noun: &'static str, name: String },
+    Remove {
+        noun: &'static str,
+        name: String,
+    },
 }
 
 impl Step {
@@ -213,7 +232,7 @@ fn people(now: &Organisation, wanted: &Organisation, steps: &mut Vec<Step>) {
 /// What the file does not name, those first that others need.
 fn removals(now: &Organisation, wanted: &Organisation, steps: &mut Vec<Step>) {
     fn gone<'a, T, U>(now: &'a [T], wanted: &'a [U], name: fn(&T) -> &str, other: fn(&U) -> &str) -> impl Iterator<Item = String> + 'a {
-        now.iter().map(name).filter(|name| !wanted.iter().any(|wanted| key(other(wanted)) == key(name))).map(str::to_owned)
+        now.iter().map(name).filter(move |name| !wanted.iter().any(|wanted| key(other(wanted)) == key(name))).map(str::to_owned)
     }
     let mut remove = |noun, names: &mut dyn Iterator<Item = String>| steps.extend(names.map(|name| Step::Remove { noun, name }));
     remove("team", &mut gone(&now.teams, &wanted.teams, |team| &team.name, |team| &team.name));
@@ -334,11 +353,8 @@ tenants = ["Acme"]
         assert_eq!(told(&plan(&file(), &wanted, &|_| Some("Acme".to_owned()), false)), ["~ assignments order 5 % more, List prices"]);
         wanted.assignments.as_mut().unwrap()[0].from = None;
         let steps = told(&plan(&file(), &wanted, &|_| Some("Acme".to_owned()), false));
-        let expected = [
-            "- assignment 5 % more Acme from 2026-09",
-            "+ assignment 5 % more Acme",
-            "~ assignments order 5 % more, List prices",
-        ];
+        let expected =
+            ["- assignment 5 % more Acme from 2026-09", "+ assignment 5 % more Acme", "~ assignments order 5 % more, List prices"];
         assert_eq!(steps, expected);
     }
 

@@ -98,3 +98,32 @@ async fn an_assignment_that_makes_no_sense_is_refused() {
     assert_eq!(twice.problem(), "404 not-found: there is no assignment asg_none");
     assert!(app.told().is_empty());
 }
+
+#[tokio::test]
+async fn a_rule_is_assigned_to_many_tenants_at_once_or_to_none() {
+    let app = with_exclusion().await;
+    let rule = app.post("/v1/rules", no_tax("No tax")).await.ok(201);
+    let mut tenants = Vec::new();
+    for name in ["A", "B", "C"] {
+        tenants.push(app.post("/v1/tenants", json!({"name": name})).await.ok(201)["id"].clone());
+    }
+    let many = |ids: &[Value]| json!({"rule_id": rule["id"], "tenant_ids": ids, "from_period": "2026-09"});
+    let unknown = app.post("/v1/assignments/batch", many(&[tenants[0].clone(), json!("tnt_none")])).await;
+    assert_eq!(unknown.problem(), "422 invalid: there is no tenant tnt_none");
+    let nobody = app.post("/v1/assignments/batch", many(&[])).await;
+    assert_eq!(nobody.problem(), "422 invalid: /tenant_ids: name 1 to 1000 tenants");
+    let twice = app.post("/v1/assignments/batch", many(&[tenants[0].clone(), tenants[0].clone()])).await;
+    assert_eq!(twice.problem(), "422 invalid: /tenant_ids: a tenant is named twice");
+    assert_eq!(app.get("/v1/assignments").await.ok(200)["items"], json!([]));
+
+    let told = app.post("/v1/assignments/review", json!({"assign_many": many(&tenants)})).await.ok(200);
+    assert_eq!(told, json!({"months": [], "charges": 0}), "there is no bill yet");
+    app.told();
+    let made = app.post("/v1/assignments/batch", many(&tenants)).await.ok(201);
+    assert_eq!(app.told(), [Change::Assignments]);
+    let places: Vec<&Value> = made["items"].as_array().unwrap().iter().map(|item| &item["position"]).collect();
+    assert_eq!(places, [1, 2, 3]);
+    assert_eq!(app.get("/v1/assignments").await.ok(200)["items"], made["items"]);
+    let ended = app.post("/v1/assignments/review", json!({"end": "asg_none"})).await;
+    assert_eq!(ended.problem(), "404 not-found: there is no assignment asg_none");
+}

@@ -9,6 +9,7 @@ mod previews;
 mod replays;
 mod rerating;
 mod restarts;
+mod rules_changing;
 mod shadows;
 mod virtuals;
 mod world;
