@@ -25,4 +25,5 @@ mod postgres;
 mod run;
 mod server;
 mod sign_in;
+mod stories;
 mod story;

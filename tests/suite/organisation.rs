@@ -70,7 +70,7 @@ fn text(value: &Value) -> String {
 }
 
 /// A FOCUS bill: (period, account, billed) a line.
-fn write_bill(folder: &Path, lines: &[(&str, &str, &str)]) {
+pub(crate) fn write_bill(folder: &Path, lines: &[(&str, &str, &str)]) {
     std::fs::create_dir_all(folder).unwrap();
     let mut bill =
         "BillingAccountId,SubAccountId,SubAccountName,ServiceProviderName,BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,\

@@ -65,6 +65,8 @@ impl Server {
     pub(crate) fn signal(&self, signal: &str) {
         let told = Command::new("kill").args([&format!("-{signal}"), &self.process.id().to_string()]).status().unwrap();
         assert!(told.success());
+    pub(crate) fn token(&self) -> &str {
+        &self.token
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -103,6 +105,28 @@ impl Server {
     pub(crate) fn delete(&self, path: &str) {
         let answer = self.agent.delete(self.url(path)).header("Authorization", self.bearer()).call().unwrap();
         assert_eq!(answer.status(), 204, "DELETE {path}");
+    }
+
+    /// A call with these headers and no token of ours: status, cookie and body.
+    pub(crate) fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> (u16, Option<String>, Value) {
+        let mut request = ureq::http::Request::builder().method(method).uri(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let text = body.map(Value::to_string).unwrap_or_default();
+        if body.is_some() {
+            request = request.header("Content-Type", "application/json");
+        }
+        let mut answer = self.agent.run(request.body(text).unwrap()).unwrap();
+        let cookie = answer.headers().get("set-cookie").and_then(|value| value.to_str().ok()?.split(';').next().map(str::to_owned));
+        let body = answer.body_mut().read_to_string().unwrap();
+        (answer.status().as_u16(), cookie, serde_json::from_str(&body).unwrap_or(Value::Null))
+    }
+
+    /// A call with somebody's token: status and body.
+    pub(crate) fn call_as(&self, token: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let (status, _, body) = self.call(method, path, &[("Authorization", &format!("Bearer {token}"))], body);
+        (status, body)
     }
 
     /// The problem that a deletion meets.

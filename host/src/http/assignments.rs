@@ -206,7 +206,7 @@ async fn assignment_review(State(state): State<AppState>, By(store): By, Body(bo
     } else if let RuleChange::Change { fields, .. } = &change {
         store.assignments_check(std::slice::from_ref(fields)).await?;
     }
-    Ok(Json(state.review_rules(change).await?))
+    Ok(Json(state.review_rules(&store, change).await?))
 }
 
 /// Shows an assignment.

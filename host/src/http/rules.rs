@@ -95,9 +95,14 @@ async fn rule_update(
 /// preview.
 #[utoipa::path(post, path = "/v1/rules/{id}/review", tag = "rules", request_body = RuleBody, params(("id" = String, Path)),
     responses((status = 200, body = RuleReview), Problems))]
-async fn rule_review(State(state): State<AppState>, Path(id): Path<String>, Body(body): Body<RuleBody>) -> ApiResult<Json<RuleReview>> {
+async fn rule_review(
+    State(state): State<AppState>,
+    By(store): By,
+    Path(id): Path<String>,
+    Body(body): Body<RuleBody>,
+) -> ApiResult<Json<RuleReview>> {
     state.check_rule(&body.plugin, body.pinned_digest.as_deref(), &body.config).await?;
-    Ok(Json(state.review_rules(RuleChange::Rule { id, fields: body.into() }).await?))
+    Ok(Json(state.review_rules(&store, RuleChange::Rule { id, fields: body.into() }).await?))
 }
 
 /// Deletes a rule that is in no assignment.

@@ -144,8 +144,8 @@ impl AppState {
     }
 
     /// What a change of rules would rate again.
-    pub(super) async fn review_rules(&self, change: RuleChange) -> ApiResult<RuleReview> {
-        review_rules(&self.store, &self.plugins, change).await.map_err(|error| match error {
+    pub(super) async fn review_rules(&self, viewer: &Store, change: RuleChange) -> ApiResult<RuleReview> {
+        review_rules(&self.store, viewer, &self.plugins, change).await.map_err(|error| match error {
             ReviewError::Store(error) => error.into(),
             ReviewError::Sum(_) | ReviewError::Panicked => ApiError::internal(error),
         })

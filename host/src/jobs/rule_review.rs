@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::engine::KnownHistory;
 use super::plan::{Facts, SumOutOfRange, plan};
-use super::review::{Effect, Names, ReviewError, ReviewedMonth, changed_months};
+use super::review::{Names, ReviewError, ReviewedMonth, changed_months};
 use crate::plugins::Plugins;
 use crate::store::{AssignedRule, AssignmentFields, ChainLink, RuleFields, Store, StoreError};
 
@@ -38,8 +38,8 @@ pub struct RuleReview {
     pub charges: u64,
 }
 
-/// `store` sees everything.
-pub async fn review_rules(store: &Store, plugins: &Arc<Plugins>, change: RuleChange) -> Result<RuleReview, ReviewError> {
+/// `store` sees everything; what `viewer` does not see is not told.
+pub async fn review_rules(store: &Store, viewer: &Store, plugins: &Arc<Plugins>, change: RuleChange) -> Result<RuleReview, ReviewError> {
     let facts = Facts::read(store).await?;
     let mut rules = facts.rules.clone();
     apply(store, &change, &mut rules).await?;
@@ -50,15 +50,14 @@ pub async fn review_rules(store: &Store, plugins: &Arc<Plugins>, change: RuleCha
         let before = plan(&facts, &asks)?;
         let after = plan(&Facts { rules, ..facts }, &asks)?;
         let months = changed_months(&before, &after);
-        let rated = months.iter().filter(|(_, (effect, ..))| *effect != Effect::Withdrawn);
-        let charges = rated.map(|(key, _)| after.charges(key)).sum();
-        Ok::<_, SumOutOfRange>((months, charges))
+        Ok::<_, SumOutOfRange>((months, after))
     });
-    let (months, charges) = compared.await.map_err(|_| ReviewError::Panicked)??;
-    let mut names = Names::of_store(store);
-    let mut review = RuleReview { months: Vec::with_capacity(months.len()), charges };
+    let (months, after) = compared.await.map_err(|_| ReviewError::Panicked)??;
+    let mut names = Names::of_store(viewer);
+    let mut review = RuleReview { months: Vec::with_capacity(months.len()), charges: 0 };
     for (key, (effect, billed_before, billed_after)) in months {
         let Some(tenant) = names.of(Some(&key.tenant)).await? else { continue };
+        review.charges += after.charges(&key);
         review.months.push(ReviewedMonth { tenant, period: key.period, currency: key.currency, effect, billed_before, billed_after });
     }
     Ok(review)

@@ -31,7 +31,7 @@ async fn a_review_of_rules_tells_the_months_that_are_then_rated_again() {
     let b = world.tenant("B", &["222"]).await;
     let rule = world.store.rule_create(&markup("more", json!({"percent": "10"}))).await.unwrap();
     let review = async |change: RuleChange| {
-        let review = review_rules(&world.store, &world.plugins, change).await.unwrap();
+        let review = review_rules(&world.store, &world.store, &world.plugins, change).await.unwrap();
         assert!(review.months.iter().all(|month| month.effect == Effect::Changed && month.billed_before == month.billed_after));
         let months = review.months.into_iter().map(|month| format!("{} {}", month.tenant.name, month.period)).collect::<Vec<_>>();
         (months, review.charges)
