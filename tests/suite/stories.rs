@@ -128,7 +128,7 @@ fn a_customer_with_organisations_of_its_own_has_them_on_one_bill_that_nobody_els
         let group = text(&server.post("/v1/tenants", &json!({ "name": "Group", "kind": "organisation" }))["id"]);
         let acme = text(&server.post("/v1/tenants", &json!({ "name": "Acme", "parent_id": group }))["id"]);
         let bolt = tenant(server, "Bolt");
-        assert_eq!(server.get(&format!("/v1/tenants/{acme}"))["parent_name"], "Group");
+        assert_eq!(server.get(&format!("/v1/tenants/{acme}"))["parent"], "Group");
         integration(server, "east", &east, json!({ "tenant_id": acme }));
         let owned = integration(server, "west", &west, json!({ "tenant_id": acme }));
         // What they bring is theirs without anybody assigning it.
@@ -231,7 +231,7 @@ fn a_customer_that_leaves_keeps_its_data_until_it_is_deleted_by_name() {
         let (status, runs) = server.call_as(&ann, "GET", "/v1/runs?published=true", None);
         assert_eq!((status, items(&runs).len()), (200, 1), "an unlinked tenant keeps its data and its access");
         let removal = server.get(&format!("/v1/tenants/{acme}/removal"));
-        assert_eq!((&removal["runs"], removal["users"].as_u64().is_some_and(|users| users >= 1)), (&json!(1), true), "{removal}");
+        assert_eq!((&removal["runs"], removal["people"].as_u64().is_some_and(|people| people == 1)), (&json!(1), true), "{removal}");
         let refused = server.refused_delete(&format!("/v1/tenants/{acme}?name=acme"));
         assert!(text(&refused["detail"]).contains("Acme"), "{refused}");
         let admin = server.token().to_owned();
