@@ -65,6 +65,8 @@ impl Server {
     pub(crate) fn signal(&self, signal: &str) {
         let told = Command::new("kill").args([&format!("-{signal}"), &self.process.id().to_string()]).status().unwrap();
         assert!(told.success());
+    }
+
     pub(crate) fn token(&self) -> &str {
         &self.token
     }
@@ -108,7 +110,7 @@ impl Server {
     }
 
     /// A call with these headers and no token of ours: status, cookie and body.
-    pub(crate) fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> (u16, Option<String>, Value) {
+    pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> (u16, Option<String>, Value) {
         let mut request = ureq::http::Request::builder().method(method).uri(self.url(path));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -125,7 +127,7 @@ impl Server {
 
     /// A call with somebody's token: status and body.
     pub(crate) fn call_as(&self, token: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-        let (status, _, body) = self.call(method, path, &[("Authorization", &format!("Bearer {token}"))], body);
+        let (status, _, body) = self.request(method, path, &[("Authorization", &format!("Bearer {token}"))], body);
         (status, body)
     }
 

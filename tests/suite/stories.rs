@@ -63,15 +63,15 @@ fn charged(server: &Server, period: &str, wanted: &[(&str, &str)]) -> Value {
 fn joined(server: &Server, email: &str, organisation: &str, role: &str) -> (String, String) {
     let invited = server.post("/v1/invitations", &json!({ "email": email, "organisation": organisation, "role": role }));
     let accept = json!({ "secret": invited["secret"], "name": email, "password": PASSWORD });
-    let (status, cookie, session) = server.call("POST", "/v1/invitations/accept", &[], Some(&accept));
+    let (status, cookie, session) = server.request("POST", "/v1/invitations/accept", &[], Some(&accept));
     assert_eq!(status, 201, "{session}");
-    let again = server.call("POST", "/v1/invitations/accept", &[], Some(&accept));
+    let again = server.request("POST", "/v1/invitations/accept", &[], Some(&accept));
     assert_eq!(again.0, 404, "a link opens once: {}", again.2);
     let (cookie, proof) = (cookie.unwrap(), text(&session["csrf"]));
     let new = json!({ "name": format!("laptop of {email}"), "role": role });
-    let unproven = server.call("POST", "/v1/tokens", &[("Cookie", &cookie)], Some(&new));
+    let unproven = server.request("POST", "/v1/tokens", &[("Cookie", &cookie)], Some(&new));
     assert_eq!(unproven.0, 403, "a cookie alone changes nothing: {}", unproven.2);
-    let (status, _, made) = server.call("POST", "/v1/tokens", &[("Cookie", &cookie), ("Rerate-CSRF", &proof)], Some(&new));
+    let (status, _, made) = server.request("POST", "/v1/tokens", &[("Cookie", &cookie), ("Rerate-CSRF", &proof)], Some(&new));
     assert_eq!(status, 201, "{made}");
     (text(&made["text"]), text(&session["user"]["id"]))
 }
@@ -202,7 +202,7 @@ fn a_new_hire_sees_the_tenants_of_the_team_and_acts_in_them_by_name() {
 
         let inside = |tenant: &str, method: &str, path: &str, body: Option<&Value>| {
             let bearer = format!("Bearer {hire}");
-            server.call(method, path, &[("Authorization", &bearer), ("Rerate-Tenant", tenant)], body)
+            server.request(method, path, &[("Authorization", &bearer), ("Rerate-Tenant", tenant)], body)
         };
         let (status, _, who) = inside(&acme, "GET", "/v1/whoami", None);
         assert_eq!((status, &who["acting_in"]), (200, &json!(acme)));

@@ -2,9 +2,9 @@
 //!
 //! Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 the run failed, 2 bad usage or bad input.
 
-pub mod audit;
 mod apply;
 pub mod apply;
+pub mod audit;
 pub mod backup;
 pub mod bill;
 pub mod client;

@@ -10,8 +10,8 @@ use super::errors::ApiError;
 use super::trace::{self, Boundary};
 use super::{
     AppState, assignments, audit, auth, charged, charges, cost_centers, deployments, described, domains, events, idempotency, integrations,
-    invitations, keys, limits, lines, metrics, openapi, openid, overlaps, plugins, previews, quotas, ready, reports, rules, runs, secrets, session,
-    shadows, signing_in, snapshots, subaccounts, teams, tenant_import, tenants, tokens, users, verify, virtuals,
+    invitations, keys, limits, lines, metrics, openapi, openid, overlaps, plugins, previews, quotas, ready, reports, rules, runs, secrets,
+    session, shadows, signing_in, snapshots, subaccounts, teams, tenant_import, tenants, tokens, users, verify, virtuals,
 };
 
 /// Bytes of a JSON body: the largest configuration of a rule is half of it.
