@@ -2,7 +2,6 @@
 //!
 //! Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 the run failed, 2 bad usage or bad input.
 
-mod apply;
 pub mod apply;
 pub mod audit;
 pub mod backup;
