@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot go on says where, a skipped one why
 
+mod access;
 mod backup;
 mod bucket;
 mod cases;

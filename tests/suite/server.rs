@@ -94,6 +94,20 @@ impl Server {
         self.agent.get(self.url(path)).call().unwrap().status().as_u16()
     }
 
+    /// A call of somebody else's: status, cookie and text of the answer.
+    pub(crate) fn call(&self, headers: &[(&str, &str)], path: &str, body: Option<&Value>) -> (u16, String, String) {
+        let mut answer = match body {
+            Some(body) => {
+                headers.iter().fold(self.agent.post(self.url(path)), |call, (name, value)| call.header(*name, *value)).send_json(body)
+            }
+            None => headers.iter().fold(self.agent.get(self.url(path)), |call, (name, value)| call.header(*name, *value)).call(),
+        }
+        .unwrap();
+        let cookie = answer.headers().get("set-cookie").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&answer.body_mut().read_to_vec().unwrap()).into_owned();
+        (answer.status().as_u16(), cookie, text)
+    }
+
     pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
         let answer = self.agent.post(self.url(path)).header("Authorization", self.bearer()).send_json(body).unwrap();
         read(path, answer)
