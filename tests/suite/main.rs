@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot go on says where, a skipped one why
 
 mod access;
+mod apply;
 mod backup;
 mod bucket;
 mod cases;

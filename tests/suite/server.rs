@@ -29,6 +29,8 @@ impl Server {
     pub(crate) fn start_with(data: &Path, environment: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_rerate"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()])
+            // Tests that must not miss a moment ask without a pause.
+            .env("RERATE_RATE_LIMIT", "1000000")
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
