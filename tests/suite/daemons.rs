@@ -9,7 +9,8 @@ use crate::postgres::fresh_database;
 use crate::run::rerate;
 use crate::server::Server;
 
-const ROWS: &str = "150000";
+/// Enough for a rating to last longer than it takes to see it and kill its daemon.
+const ROWS: &str = "400000";
 const CHAIN: &str = "[[rule]]\ntitle = \"Plus ten\"\nplugin = \"markup\"\nconfig = { percent = \"10\" }\n";
 
 pub(crate) fn items(page: &Value) -> &Vec<Value> {
