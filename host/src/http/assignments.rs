@@ -118,21 +118,46 @@ impl ManyBody {
     }
 }
 
-/// A change of assignments that is not made yet.
+/// A change of assignments that is not made yet: one of these.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(deny_unknown_fields)]
 #[schema(example = json!({"end": "asg_01k9x3v0z8e4m6q2r7s5t9w1ab"}))]
-enum ChangeBody {
+struct ChangeBody {
     /// As `POST /v1/assignments`.
-    Assign(AssignmentBody),
+    #[serde(default)]
+    assign: Option<AssignmentBody>,
     /// As `POST /v1/assignments/batch`.
-    AssignMany(ManyBody),
+    #[serde(default)]
+    assign_many: Option<ManyBody>,
     /// As `PUT /v1/assignments/{id}`.
-    Change { id: String, to: AssignmentBody },
+    #[serde(default)]
+    change: Option<ChangedBody>,
     /// As `DELETE /v1/assignments/{id}`: its id.
-    End(String),
+    #[serde(default)]
+    end: Option<String>,
     /// As `PUT /v1/assignments/order`.
-    Order(OrderBody),
+    #[serde(default)]
+    order: Option<OrderBody>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ChangedBody {
+    id: String,
+    to: AssignmentBody,
+}
+
+impl ChangeBody {
+    fn change(self) -> ApiResult<RuleChange> {
+        Ok(match (self.assign, self.assign_many, self.change, self.end, self.order) {
+            (Some(body), None, None, None, None) => RuleChange::Assign(vec![body.into()]),
+            (None, Some(body), None, None, None) => RuleChange::Assign(body.fields()?),
+            (None, None, Some(body), None, None) => RuleChange::Change { id: body.id, fields: body.to.into() },
+            (None, None, None, Some(id), None) => RuleChange::End(id),
+            (None, None, None, None, Some(body)) => RuleChange::Order(body.assignments),
+            _ => return Err(ApiError::invalid("say one change: assign, assign_many, change, end or order")),
+        })
+    }
 }
 
 /// Assignments in the order that they shall have.
@@ -194,13 +219,7 @@ async fn assignments_create(State(state): State<AppState>, By(store): By, Body(b
 #[utoipa::path(post, path = "/v1/assignments/review", tag = "assignments", request_body = ChangeBody,
     responses((status = 200, body = RuleReview), Problems))]
 async fn assignment_review(State(state): State<AppState>, By(store): By, Body(body): Body<ChangeBody>) -> ApiResult<Json<RuleReview>> {
-    let change = match body {
-        ChangeBody::Assign(body) => RuleChange::Assign(vec![body.into()]),
-        ChangeBody::AssignMany(body) => RuleChange::Assign(body.fields()?),
-        ChangeBody::Change { id, to } => RuleChange::Change { id, fields: to.into() },
-        ChangeBody::End(id) => RuleChange::End(id),
-        ChangeBody::Order(body) => RuleChange::Order(body.assignments),
-    };
+    let change = body.change()?;
     if let RuleChange::Assign(new) = &change {
         store.assignments_check(new).await?;
     } else if let RuleChange::Change { fields, .. } = &change {

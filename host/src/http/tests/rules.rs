@@ -124,6 +124,8 @@ async fn a_rule_is_assigned_to_many_tenants_at_once_or_to_none() {
     let places: Vec<&Value> = made["items"].as_array().unwrap().iter().map(|item| &item["position"]).collect();
     assert_eq!(places, [1, 2, 3]);
     assert_eq!(app.get("/v1/assignments").await.ok(200)["items"], made["items"]);
+    let several = app.post("/v1/assignments/review", json!({"end": "asg_none", "order": {"assignments": []}})).await;
+    assert_eq!(several.problem(), "422 invalid: say one change: assign, assign_many, change, end or order");
     let ended = app.post("/v1/assignments/review", json!({"end": "asg_none"})).await;
     assert_eq!(ended.problem(), "404 not-found: there is no assignment asg_none");
 }
