@@ -80,18 +80,17 @@ fn address(client: &Client, tenant: &str) -> Result<String, Failure> {
 
 fn named(client: &Client, address: &str, name: &str) -> Result<Option<Value>, Failure> {
     let wanted = name.trim().to_lowercase();
-    let centers = client.get(address)?;
-    Ok(centers["items"].as_array().into_iter().flatten().find(|center| text(&center["name"]).to_lowercase() == wanted).cloned())
+    Ok(client.list(address)?.into_iter().find(|center| text(&center["name"]).to_lowercase() == wanted))
 }
 
 fn list(args: &ListArgs) -> Result<(), Failure> {
     let client = Client::new(&args.server)?;
-    let centers = client.get(&address(&client, &args.tenant)?)?;
+    let centers = client.list(&address(&client, &args.tenant)?)?;
     if args.json {
-        output::print_json(&centers["items"])?;
+        output::print_json(&centers)?;
         return Ok(());
     }
-    let rows = centers["items"].as_array().into_iter().flatten().map(|center| {
+    let rows = centers.iter().map(|center| {
         let count = center["subaccounts"].as_array().map_or(0, Vec::len);
         vec![text(&center["id"]), text(&center["name"]), count.to_string(), text(&center["created_by"])]
     });

@@ -148,12 +148,12 @@ fn trust(args: &TrustArgs) -> Result<(), Failure> {
 }
 
 fn list(args: &ListArgs) -> Result<(), Failure> {
-    let keys = Client::new(&args.server)?.get("/v1/keys")?;
+    let keys = Client::new(&args.server)?.list("/v1/keys")?;
     if args.json {
-        output::print_json(&keys)?;
+        output::print_json(&json!({ "items": keys }))?;
         return Ok(());
     }
-    let rows = keys["items"].as_array().into_iter().flatten().map(|key| {
+    let rows = keys.iter().map(|key| {
         let state = key["revoked_at"].as_str().map_or_else(|| "trusted".to_owned(), |at| format!("revoked {at}"));
         vec![text_of(key, "id").to_owned(), text_of(key, "name").to_owned(), text_of(key, "created_at").to_owned(), state]
     });

@@ -163,8 +163,8 @@ pub(super) fn version_of(client: &Client, text: &str) -> Result<(String, String)
     }
     for plugin in client.list("/v1/plugins")? {
         let name = plugin["name"].as_str().unwrap_or_default();
-        let versions = client.get(&format!("/v1/plugins/{}/versions", encode(name)))?;
-        let digests = versions.as_array().into_iter().flatten().filter_map(|version| version["digest"].as_str());
+        let versions = client.list(&format!("/v1/plugins/{}/versions", encode(name)))?;
+        let digests = versions.iter().filter_map(|version| version["digest"].as_str());
         let mut found = digests.filter(|digest| *digest == text || (text.len() >= 8 && digest.starts_with(text)));
         if let Some(digest) = found.next() {
             return Ok((name.to_owned(), digest.to_owned()));

@@ -97,12 +97,12 @@ fn create(args: &CreateArgs) -> Result<(), Failure> {
 }
 
 fn list(args: &ListArgs) -> Result<(), Failure> {
-    let tokens = Client::new(&args.server)?.get("/v1/tokens")?;
+    let tokens = Client::new(&args.server)?.list("/v1/tokens")?;
     if args.json {
-        output::print_json(&tokens["items"])?;
+        output::print_json(&tokens)?;
         return Ok(());
     }
-    let rows = tokens["items"].as_array().into_iter().flatten().map(|token| {
+    let rows = tokens.iter().map(|token| {
         let shown = format!("{}...", text(&token["shown"]));
         let end = if token["expires_at"].is_null() { "-".to_owned() } else { text(&token["expires_at"]) };
         let used = if token["used_at"].is_null() { "never".to_owned() } else { text(&token["used_at"]) };

@@ -105,10 +105,12 @@ pub const TABLE: &[Row] = {
         row("PUT", "/v1/users/{id}", Govern, Nobody),
         row("DELETE", "/v1/users/{id}", Govern, Nobody),
         row("PUT", "/v1/users/{id}/password", Govern, Nobody),
+        row("GET", "/v1/users/{id}/memberships/{organisation}", Govern, Govern),
         row("PUT", "/v1/users/{id}/memberships/{organisation}", Govern, Govern),
         row("DELETE", "/v1/users/{id}/memberships/{organisation}", Govern, Govern),
         row("GET", "/v1/invitations", Govern, Govern),
         row("POST", "/v1/invitations", Govern, Govern),
+        row("GET", "/v1/invitations/{id}", Govern, Govern),
         row("DELETE", "/v1/invitations/{id}", Govern, Govern),
         row("POST", "/v1/invitations/accept", Open, Open),
         row("GET", "/v1/teams", Govern, Nobody),
@@ -124,6 +126,7 @@ pub const TABLE: &[Row] = {
         // Tokens: one's own; those of others are an Owner's, which the handlers see to.
         row("GET", "/v1/tokens", View, View),
         row("POST", "/v1/tokens", View, View),
+        row("GET", "/v1/tokens/{id}", View, View),
         row("DELETE", "/v1/tokens/{id}", View, View),
         // Tenants: what is the MSP's of them, and what they see of themselves.
         row("GET", "/v1/tenants", Tenants, View),
@@ -200,6 +203,7 @@ pub const TABLE: &[Row] = {
         row("GET", "/v1/deployments/{id}", View, Nobody),
         row("GET", "/v1/keys", View, Nobody),
         row("POST", "/v1/keys", Govern, Nobody),
+        row("GET", "/v1/keys/{id}", View, Nobody),
         row("DELETE", "/v1/keys/{id}", Govern, Nobody),
         row("GET", "/v1/signing-policy", View, Nobody),
         row("PUT", "/v1/signing-policy", Govern, Nobody),

@@ -174,17 +174,18 @@ struct AssignmentsAnswer {
     items: Vec<Assignment>,
 }
 
-/// Lists assignments in the order in which their rules apply.
+/// Lists assignments in the order in which their rules apply. The `ETag` is of the order of all of them, for `PUT /v1/assignments/order`.
 #[utoipa::path(get, path = "/v1/assignments", tag = "assignments", params(AssignmentQuery),
-    responses((status = 200, body = Page<Assignment>), Problems))]
-async fn assignment_list(By(store): By, Query(query): Query<AssignmentQuery>) -> ApiResult<Json<Page<Assignment>>> {
+    responses((status = 200, body = Page<Assignment>, headers(("ETag" = String))), Problems))]
+async fn assignment_list(By(store): By, Query(query): Query<AssignmentQuery>) -> ApiResult<Response> {
     let page = page(query.limit, query.after)?;
-    Ok(Json(store.assignments(query.rule_id.as_deref(), query.tenant_id.as_deref(), &page).await?))
+    // Before the list: if the order changes in between, what was read is refused rather than what was not.
+    let order = store.assignments_order().await?;
+    Ok(reply::versioned(order, store.assignments(query.rule_id.as_deref(), query.tenant_id.as_deref(), &page).await?))
 }
 
 /// Assigns a rule to a tenant or to all. The affected months are rated again at once.
 #[utoipa::path(post, path = "/v1/assignments", tag = "assignments", request_body = AssignmentBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again, the call gets the first answer again")),
     responses((status = 201, body = Assignment, headers(("ETag" = String), ("Location" = String))), Problems))]
 async fn assignment_create(State(state): State<AppState>, By(store): By, Body(body): Body<AssignmentBody>) -> ApiResult<Response> {
     let assignment = store.assignment_create(&body.into()).await?;
@@ -194,20 +195,20 @@ async fn assignment_create(State(state): State<AppState>, By(store): By, Body(bo
 
 /// Puts assignments in another order.
 #[utoipa::path(put, path = "/v1/assignments/order", tag = "assignments", request_body = OrderBody,
-    responses((status = 200, body = AssignmentsAnswer), Problems))]
+    responses((status = 200, body = AssignmentsAnswer, headers(("ETag" = String))), Problems))]
 async fn assignment_reorder(
     State(state): State<AppState>,
     By(store): By,
+    IfMatch(expected): IfMatch,
     Body(body): Body<OrderBody>,
-) -> ApiResult<Json<AssignmentsAnswer>> {
-    let items = store.assignments_reorder(&body.assignments).await?;
+) -> ApiResult<Response> {
+    let (items, order) = store.assignments_reorder(&body.assignments, expected).await?;
     state.poke(Change::Assignments);
-    Ok(Json(AssignmentsAnswer { items }))
+    Ok(reply::versioned(order, AssignmentsAnswer { items }))
 }
 
 /// Assigns a rule to many tenants at once. The affected months are rated again at once.
 #[utoipa::path(post, path = "/v1/assignments/batch", tag = "assignments", request_body = ManyBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again, the call gets the first answer again")),
     responses((status = 201, body = AssignmentsAnswer), Problems))]
 async fn assignments_create(State(state): State<AppState>, By(store): By, Body(body): Body<ManyBody>) -> ApiResult<Response> {
     let items = store.assignments_create(&body.fields()?).await?;
@@ -238,7 +239,7 @@ async fn assignment_get(By(store): By, Path(id): Path<String>) -> ApiResult<Resp
 
 /// Changes an assignment or moves it.
 #[utoipa::path(put, path = "/v1/assignments/{id}", tag = "assignments", request_body = AssignmentBody,
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path)),
     responses((status = 200, body = Assignment, headers(("ETag" = String))), Problems))]
 async fn assignment_update(
     State(state): State<AppState>,
@@ -254,7 +255,7 @@ async fn assignment_update(
 
 /// Ends an assignment: its rule no longer applies to whom it was assigned.
 #[utoipa::path(delete, path = "/v1/assignments/{id}", tag = "assignments",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path)),
     responses((status = 204), Problems))]
 async fn assignment_delete(
     State(state): State<AppState>,

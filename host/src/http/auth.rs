@@ -270,7 +270,7 @@ pub async fn ensure_admin_token(store: &Store, data_dir: &Path) -> Result<PathBu
         return Ok(path);
     }
     if let Some(known) = known {
-        store.token_delete(&known.id).await?;
+        store.token_delete(&known.id, None).await?;
     }
     let text = token_create(store, ADMIN).await?;
     write_private(&path, &text).map_err(|source| TokenError::File { path: path.clone(), source })?;

@@ -3,16 +3,16 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiResult, Problems};
-use super::extract::{Body, By, IfMatch, Path};
+use super::extract::{Body, By, IfMatch, PageQuery, Path, Query};
 use super::reply;
-use crate::store::{CostCenter, CostCenterFields};
+use crate::store::{CostCenter, CostCenterFields, Page};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(cost_center_list, cost_center_create)).routes(routes!(
@@ -34,11 +34,6 @@ struct CostCenterBody {
     subaccounts: Vec<String>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-struct CostCenterList {
-    items: Vec<CostCenter>,
-}
-
 impl From<CostCenterBody> for CostCenterFields {
     fn from(body: CostCenterBody) -> Self {
         Self { name: body.name, subaccounts: body.subaccounts }
@@ -46,10 +41,10 @@ impl From<CostCenterBody> for CostCenterFields {
 }
 
 /// Lists a tenant's cost centers by name.
-#[utoipa::path(get, path = "/v1/tenants/{id}/cost-centers", tag = "people", params(("id" = String, Path)),
-    responses((status = 200, body = CostCenterList), Problems))]
-async fn cost_center_list(By(store): By, Path(id): Path<String>) -> ApiResult<Json<CostCenterList>> {
-    Ok(Json(CostCenterList { items: store.cost_centers(&id).await? }))
+#[utoipa::path(get, path = "/v1/tenants/{id}/cost-centers", tag = "people", params(("id" = String, Path), PageQuery),
+    responses((status = 200, body = Page<CostCenter>), Problems))]
+async fn cost_center_list(By(store): By, Path(id): Path<String>, Query(page): Query<PageQuery>) -> ApiResult<Json<Page<CostCenter>>> {
+    Ok(Json(store.cost_centers(&id, &page.request()?).await?))
 }
 
 /// Creates a cost center. Memberships can be limited to it: their people see the charges of its subaccounts only.
@@ -70,7 +65,7 @@ async fn cost_center_get(By(store): By, Path(id): Path<String>) -> ApiResult<Res
 
 /// Changes a cost center as a whole. What its people see follows at once.
 #[utoipa::path(put, path = "/v1/cost-centers/{id}", tag = "people", request_body = CostCenterBody,
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path)),
     responses((status = 200, body = CostCenter, headers(("ETag" = String))), Problems))]
 async fn cost_center_update(
     By(store): By,
@@ -84,7 +79,7 @@ async fn cost_center_update(
 
 /// Deletes a cost center to which nobody is limited.
 #[utoipa::path(delete, path = "/v1/cost-centers/{id}", tag = "people",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path)),
     responses((status = 204), Problems))]
 async fn cost_center_delete(By(store): By, Path(id): Path<String>, IfMatch(expected): IfMatch) -> ApiResult<StatusCode> {
     store.cost_center_delete(&id, expected).await?;

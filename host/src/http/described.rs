@@ -5,6 +5,8 @@ use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn}
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 
+use super::conditional::exception;
+
 /// An ETag as it was given, or `*`.
 const ETAGS: &str = r#"^(\*|"[0-9]{1,18}")$"#;
 
@@ -13,14 +15,24 @@ const KEYS: &str = "^[!-~]{1,200}$";
 
 /// Completes the document that the handlers describe.
 pub(super) fn complete(mut document: OpenApi) -> OpenApi {
-    for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.put, &mut item.delete, &mut item.patch].into_iter().flatten() {
-            complete_operation(operation);
-        }
-        if let Some(operation) = &mut item.post {
-            let open = operation.security.as_ref().is_some_and(|needed| !needed.is_empty());
-            if !open {
-                repeatable(operation);
+    for (path, item) in &mut document.paths.paths {
+        let operations = [("GET", &mut item.get), ("PUT", &mut item.put), ("POST", &mut item.post), ("DELETE", &mut item.delete)];
+        for (method, operation) in operations.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?))) {
+            if method == "POST" {
+                may_carry(operation, "Idempotency-Key", "Sent again, the call gets the first answer again");
+            }
+            match exception(method, path) {
+                None if method != "GET" => may_carry(operation, "If-Match", "The ETag that the change is meant for"),
+                exception => {
+                    operation.responses.responses.remove("412");
+                    if let Some(exception) = exception {
+                        let text = operation.description.get_or_insert_default();
+                        if !text.is_empty() {
+                            text.push_str("\n\n");
+                        }
+                        text.push_str(&format!("Takes no `If-Match`: {}.", exception.reason));
+                    }
+                }
             }
             complete_operation(operation);
         }
@@ -95,18 +107,14 @@ fn not_null(schema: &mut RefOr<Schema>) {
     *schema = only;
 }
 
-/// Any creating call may carry a key, with which it can be sent again.
-fn repeatable(operation: &mut Operation) {
-    let parameters = operation.parameters.get_or_insert_default();
-    if parameters.iter().any(|known| matches!(known, RefOr::T(known) if known.name == "Idempotency-Key")) {
-        return;
-    }
-    let key = ParameterBuilder::new()
-        .name("Idempotency-Key")
+/// Adds a header that a call may carry.
+fn may_carry(operation: &mut Operation, name: &str, description: &str) {
+    let header = ParameterBuilder::new()
+        .name(name)
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
-        .description(Some("Sent again, the call gets the first answer again"))
+        .description(Some(description))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .build();
-    parameters.push(RefOr::T(key));
+    operation.parameters.get_or_insert_default().push(RefOr::T(header));
 }

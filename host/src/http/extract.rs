@@ -41,6 +41,7 @@ impl FromRequestParts<AppState> for Everywhere {
 }
 
 /// From where a call comes, for routes that answer before anybody is known.
+#[derive(Clone)]
 pub(super) struct Origin {
     pub(super) headers: HeaderMap,
     pub(super) address: Option<String>,

@@ -1,7 +1,8 @@
 //! `Idempotency-Key` on creating calls: the same request sent again gets the first answer again.
 //!
 //! It works on every POST, whatever its body; the body is held in memory meanwhile, within what its address takes. Only a success is kept:
-//! after a failure the same key may be tried again. Answers may carry a secret that is shown once, so they are kept sealed.
+//! after a failure the same key may be tried again. Answers may carry a secret that is shown once, so they are kept sealed. What begins a
+//! session has its own way, in `once`.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -19,8 +20,8 @@ use crate::plugins::{MAX_COMPONENT_BYTES, hex};
 use crate::secrets::Secrets;
 use crate::store::{Reserved, StoredResponse};
 
-const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(super) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Headers of an answer that belong to what was created.
 const KEPT_HEADERS: [HeaderName; 3] = [header::CONTENT_TYPE, header::ETAG, header::LOCATION];
@@ -105,21 +106,23 @@ fn sealing(state: &AppState) -> ApiResult<Option<Secrets>> {
     state.data().is_ok().then(|| state.secrets()).transpose()
 }
 
-fn sealed(state: &AppState, caller_id: &str, key: &str, body: &str) -> ApiResult<String> {
+pub(super) fn sealed(state: &AppState, caller_id: &str, key: &str, body: &str) -> ApiResult<String> {
     match sealing(state)? {
         Some(secrets) => secrets.seal(&place(caller_id, key), body).map_err(ApiError::internal),
         None => Ok(body.to_owned()),
     }
 }
 
-fn answered(state: &AppState, caller_id: &str, key: &str, answer: StoredResponse) -> ApiResult<Response> {
+pub(super) fn opened(state: &AppState, caller_id: &str, key: &str, body: String) -> ApiResult<String> {
     // Answers of before they were sealed are JSON, which never begins as a sealed text does.
-    let body = match sealing(state)? {
-        Some(secrets) if Secrets::is_sealed(&answer.body) => {
-            secrets.open(&place(caller_id, key), &answer.body).map_err(ApiError::internal)?
-        }
-        _ => answer.body,
-    };
+    match sealing(state)? {
+        Some(secrets) if Secrets::is_sealed(&body) => secrets.open(&place(caller_id, key), &body).map_err(ApiError::internal),
+        _ => Ok(body),
+    }
+}
+
+fn answered(state: &AppState, caller_id: &str, key: &str, answer: StoredResponse) -> ApiResult<Response> {
+    let body = opened(state, caller_id, key, answer.body)?;
     let stored: Vec<(String, String)> = serde_json::from_str(&answer.headers).unwrap_or_default();
     let mut headers: HeaderMap = stored
         .into_iter()

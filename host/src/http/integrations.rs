@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -15,7 +15,9 @@ use super::extract::{Body, By, IfMatch, Path, Query, page};
 use super::reply;
 use crate::jobs::bucket::{Credentials, place_of};
 use crate::jobs::change::Change;
-use crate::store::{DEFAULT_REFRESH_MINUTES, Integration, IntegrationFields, IntegrationFilter, IntegrationKind, IntegrationStatus, Page};
+use crate::store::{
+    DEFAULT_REFRESH_MINUTES, Integration, IntegrationFields, IntegrationFilter, IntegrationKind, IntegrationStatus, Page, unchanged,
+};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -112,7 +114,6 @@ async fn integration_list(By(store): By, Query(query): Query<IntegrationQuery>) 
 
 /// Creates an integration; its bills are read at once.
 #[utoipa::path(post, path = "/v1/integrations", tag = "integrations", request_body = IntegrationBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again, the call gets the first answer again")),
     responses((status = 201, body = Integration, headers(("ETag" = String), ("Location" = String))), Problems))]
 async fn integration_create(State(state): State<AppState>, By(store): By, Body(body): Body<IntegrationBody>) -> ApiResult<Response> {
     let integration = store.integration_create(&body.into()).await?;
@@ -130,7 +131,7 @@ async fn integration_get(By(store): By, Path(id): Path<String>) -> ApiResult<Res
 
 /// Changes an integration; its bills are read again at once.
 #[utoipa::path(put, path = "/v1/integrations/{id}", tag = "integrations", request_body = IntegrationBody,
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path)),
     responses((status = 200, body = Integration, headers(("ETag" = String))), Problems))]
 async fn integration_update(
     State(state): State<AppState>,
@@ -146,7 +147,7 @@ async fn integration_update(
 
 /// Deletes an integration with its credentials, subaccounts and snapshots, for good.
 #[utoipa::path(delete, path = "/v1/integrations/{id}", tag = "integrations",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path)),
     responses((status = 204), Problems))]
 async fn integration_delete(
     State(state): State<AppState>,
@@ -163,13 +164,14 @@ async fn integration_delete(
 /// Sets what opens the integration's bucket, in place of what there was; its bills are read at once. It is stored encrypted and never
 /// shown again: the integration tells the end of the access key's id.
 #[utoipa::path(put, path = "/v1/integrations/{id}/credentials", tag = "integrations", params(("id" = String, Path)),
-    request_body = CredentialsBody, responses((status = 200, body = Integration), Problems))]
+    request_body = CredentialsBody, responses((status = 200, body = Integration, headers(("ETag" = String))), Problems))]
 async fn credentials_set(
     State(state): State<AppState>,
     By(store): By,
     Path(id): Path<String>,
+    IfMatch(expected): IfMatch,
     Body(body): Body<CredentialsBody>,
-) -> ApiResult<Json<Integration>> {
+) -> ApiResult<Response> {
     store.integration(&id).await?;
     let CredentialsBody { access_key_id, secret_access_key, session_token } = body;
     let given = [
@@ -186,28 +188,30 @@ async fn credentials_set(
     let hint: String = access_key_id.chars().skip(ends).collect();
     let plain = serde_json::to_string(&Credentials { access_key_id, secret_access_key, session_token }).map_err(ApiError::internal)?;
     let sealed = state.secrets()?.seal(&place_of(&id), &plain).map_err(ApiError::internal)?;
-    let integration = store.credentials_set(&id, &sealed, &hint).await?;
+    let integration = store.credentials_set(&id, &sealed, &hint, expected).await?;
     state.poke(Change::Refresh { integration_id: id });
-    Ok(Json(integration))
+    Ok(reply::versioned(integration.version, &integration))
 }
 
 /// Removes what opens the integration's bucket.
 #[utoipa::path(delete, path = "/v1/integrations/{id}/credentials", tag = "integrations", params(("id" = String, Path)),
     responses((status = 204), Problems))]
-async fn credentials_delete(By(store): By, Path(id): Path<String>) -> ApiResult<StatusCode> {
-    store.credentials_delete(&id).await?;
+async fn credentials_delete(By(store): By, Path(id): Path<String>, IfMatch(expected): IfMatch) -> ApiResult<StatusCode> {
+    store.credentials_delete(&id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Looks for new bills. The answer comes before they are read; `status` and the events tell how it goes.
 #[utoipa::path(post, path = "/v1/integrations/{id}/refresh", tag = "integrations", params(("id" = String, Path)),
-    responses((status = 202, body = Integration), Problems))]
+    responses((status = 202, body = Integration, headers(("ETag" = String))), Problems))]
 async fn integration_refresh(
     State(state): State<AppState>,
     By(store): By,
     Path(id): Path<String>,
-) -> ApiResult<(StatusCode, Json<Integration>)> {
+    IfMatch(expected): IfMatch,
+) -> ApiResult<Response> {
     let integration = store.integration(&id).await?;
+    unchanged("integration", &id, integration.version, expected)?;
     state.poke(Change::Refresh { integration_id: id });
-    Ok((StatusCode::ACCEPTED, Json(integration)))
+    Ok((StatusCode::ACCEPTED, reply::versioned(integration.version, &integration)).into_response())
 }

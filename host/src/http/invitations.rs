@@ -1,8 +1,8 @@
 //! `/v1/invitations`: letting somebody in by a one-time link.
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,8 +12,10 @@ use utoipa_axum::routes;
 use super::AppState;
 use super::auth::{self, Caller};
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::{Body, By, Origin, PageQuery, Path, Query};
-use super::signing_in::{begin, known_as, signed_in};
+use super::extract::{Body, By, IfMatch, Origin, PageQuery, Path, Query};
+use super::once::{self, Asked, Begun, Key};
+use super::reply;
+use super::signing_in::{began, begin, known_as, signed_in};
 use crate::domain::access::{Organisation, Role};
 use crate::signin::mail::Mail;
 use crate::signin::password;
@@ -29,7 +31,7 @@ pub(super) fn open_routes() -> OpenApiRouter<AppState> {
 }
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(invitation_list, invitation_create)).routes(routes!(invitation_revoke))
+    OpenApiRouter::new().routes(routes!(invitation_list, invitation_create)).routes(routes!(invitation_get, invitation_revoke))
 }
 
 /// Whom to invite as what.
@@ -85,13 +87,13 @@ async fn invitation_list(By(store): By, Query(page): Query<PageQuery>) -> ApiRes
 /// mail server; if that fails, the invitation stands. Inviting the same person again ends the link
 /// before.
 #[utoipa::path(post, path = "/v1/invitations", tag = "people", request_body = InvitationBody,
-    responses((status = 201, body = InvitationMade, headers(("Location" = String))), Problems))]
+    responses((status = 201, body = InvitationMade, headers(("ETag" = String), ("Location" = String))), Problems))]
 async fn invitation_create(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
     By(store): By,
     Body(body): Body<InvitationBody>,
-) -> ApiResult<impl IntoResponse> {
+) -> ApiResult<Response> {
     let InvitationBody { email, role, organisation, cost_centers } = body;
     let organisation = organisation.unwrap_or_else(|| caller.organisation());
     let secret = Secret::new(&state.store.clock().random(), PREFIX);
@@ -109,8 +111,8 @@ async fn invitation_create(
         }
     };
     let mailed = state.mailer.is_some() && mail_error.is_none();
-    let made = InvitationMade { invitation, secret: secret.text().to_owned(), mailed, mail_error };
-    Ok((StatusCode::CREATED, [(header::LOCATION, address)], Json(made)))
+    let tag = invitation.tag();
+    Ok(reply::created(&address, tag, InvitationMade { invitation, secret: secret.text().to_owned(), mailed, mail_error }))
 }
 
 /// What the invited person reads. A tenant's people do not learn who of the MSP it was.
@@ -123,11 +125,19 @@ async fn letter(state: &AppState, store: &Store, invitation: &Invitation, invite
     Ok(Mail::invitation(&invitation.email, &organisation, inviter, state.public_url(), secret))
 }
 
+/// Shows an invitation that still opens.
+#[utoipa::path(get, path = "/v1/invitations/{id}", tag = "people", params(("id" = String, Path)),
+    responses((status = 200, body = Invitation, headers(("ETag" = String))), Problems))]
+async fn invitation_get(By(store): By, Path(id): Path<String>) -> ApiResult<Response> {
+    let invitation = store.invitation(&id).await?;
+    Ok(reply::versioned(invitation.tag(), &invitation))
+}
+
 /// Takes an invitation back.
 #[utoipa::path(delete, path = "/v1/invitations/{id}", tag = "people", params(("id" = String, Path)),
     responses((status = 204), Problems))]
-async fn invitation_revoke(By(store): By, Path(id): Path<String>) -> ApiResult<StatusCode> {
-    store.invitation_revoke(&id).await?;
+async fn invitation_revoke(By(store): By, Path(id): Path<String>, IfMatch(expected): IfMatch) -> ApiResult<StatusCode> {
+    store.invitation_revoke(&id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -135,15 +145,36 @@ async fn invitation_revoke(By(store): By, Path(id): Path<String>) -> ApiResult<S
 /// are elsewhere.
 #[utoipa::path(post, path = "/v1/invitations/accept", tag = "people", security(()), request_body = AcceptBody,
     responses((status = 201, body = super::signing_in::SessionView), Problems))]
-async fn invitation_accept(State(state): State<AppState>, origin: Origin, Body(body): Body<AcceptBody>) -> ApiResult<Response> {
+async fn invitation_accept(
+    State(state): State<AppState>,
+    origin: Origin,
+    Key(key): Key,
+    Body(body): Body<AcceptBody>,
+) -> ApiResult<Response> {
     auth::own_page(&origin.headers)?;
     let sha256 = known_as(&body.secret);
-    let invitation = state.store.invitation_by_sha256(&sha256).await?;
+    let asked = format!("/v1/invitations/accept {}", body.name.as_deref().unwrap_or_default());
+    match once::ask(&state, format!("invitation/{sha256}"), key, &origin, &asked).await? {
+        // The link was used, and is no proof any more.
+        Asked::Again(begun, user) => {
+            signed_in(&state, &origin, &user.email, &body.password).await?;
+            Ok(began(begun, &origin, true))
+        }
+        Asked::First(once) => {
+            let by = origin.clone();
+            let begun = once.begin(async move { accept(&state, &by, &sha256, body).await }).await?;
+            Ok(began(begun, &origin, false))
+        }
+    }
+}
+
+async fn accept(state: &AppState, origin: &Origin, sha256: &str, body: AcceptBody) -> ApiResult<Begun> {
+    let invitation = state.store.invitation_by_sha256(sha256).await?;
     let invitation =
         invitation.ok_or_else(|| ApiError::not_found("this invitation was used, taken back or is too old: ask for another"))?;
     let known = state.store.user_by_email(&invitation.email).await?;
     let (name, password_hash) = match known {
-        Some((user, _)) => (signed_in(&state, &origin, &user.email, &body.password).await?.name, None),
+        Some((user, _)) => (signed_in(state, origin, &user.email, &body.password).await?.name, None),
         None => {
             password::check(&body.password, &invitation.email).map_err(|error| ApiError::invalid_at("/password", error.to_string()))?;
             let name = body.name.ok_or_else(|| ApiError::invalid_at("/name", "say your name"))?;
@@ -154,6 +185,6 @@ async fn invitation_accept(State(state): State<AppState>, origin: Origin, Body(b
     let actor =
         Actor { name: invitation.email, id: None, organisation: organisation.clone(), acting_in: None, address: origin.address.clone() };
     let store = state.store.on_behalf(actor, View::Everything);
-    let (user, _) = store.invitation_accept(&sha256, &NewPerson { name, password_hash }).await?;
-    begin(&state, user, organisation, &origin).await
+    let (user, _) = store.invitation_accept(sha256, &NewPerson { name, password_hash }).await?;
+    begin(state, user, organisation, origin.address.clone()).await
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -10,14 +10,15 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::{Body, By, Path};
+use super::extract::{Body, By, IfMatch, PageQuery, Path, Query};
+use super::reply;
 use crate::plugins::signature;
-use crate::store::{SigningPolicy, TrustedKey};
+use crate::store::{Page, SigningPolicy, TrustedKey};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(key_list, key_trust))
-        .routes(routes!(key_revoke))
+        .routes(routes!(key_get, key_revoke))
         .routes(routes!(signing_policy_get, signing_policy_set))
 }
 
@@ -34,11 +35,6 @@ struct KeyBody {
     public_key: String,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-struct KeyList {
-    items: Vec<TrustedKey>,
-}
-
 /// What becomes of a component that no trusted key has signed.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,36 +43,49 @@ struct PolicyBody {
     policy: SigningPolicy,
 }
 
-/// Lists the keys whose signatures count, and those that were revoked.
-#[utoipa::path(get, path = "/v1/keys", tag = "plugins", responses((status = 200, body = KeyList), Problems))]
-async fn key_list(State(state): State<AppState>) -> ApiResult<Json<KeyList>> {
-    Ok(Json(KeyList { items: state.store.keys().await? }))
+/// Lists the keys whose signatures count, and those that were revoked, oldest first.
+#[utoipa::path(get, path = "/v1/keys", tag = "plugins", params(PageQuery), responses((status = 200, body = Page<TrustedKey>), Problems))]
+async fn key_list(State(state): State<AppState>, Query(page): Query<PageQuery>) -> ApiResult<Json<Page<TrustedKey>>> {
+    Ok(Json(state.store.keys_page(&page.request()?).await?))
+}
+
+/// Shows a key, trusted or revoked.
+#[utoipa::path(get, path = "/v1/keys/{id}", tag = "plugins", params(("id" = String, Path)),
+    responses((status = 200, body = TrustedKey, headers(("ETag" = String))), Problems))]
+async fn key_get(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Response> {
+    let key = state.store.key(&id).await?;
+    Ok(reply::versioned(key.tag(), &key))
 }
 
 /// Trusts a key: what it signed is let in under any policy.
-#[utoipa::path(post, path = "/v1/keys", tag = "plugins", request_body = KeyBody, responses((status = 201, body = TrustedKey), Problems))]
-async fn key_trust(By(store): By, Body(body): Body<KeyBody>) -> ApiResult<(StatusCode, Json<TrustedKey>)> {
+#[utoipa::path(post, path = "/v1/keys", tag = "plugins", request_body = KeyBody,
+    responses((status = 201, body = TrustedKey, headers(("ETag" = String), ("Location" = String))), Problems))]
+async fn key_trust(By(store): By, Body(body): Body<KeyBody>) -> ApiResult<Response> {
     let (id, text) = signature::public_key(&body.public_key).map_err(|error| ApiError::invalid_at("/public_key", error.to_string()))?;
-    Ok((StatusCode::CREATED, Json(store.key_trust(&id, &body.name, &text).await?)))
+    let key = store.key_trust(&id, &body.name, &text).await?;
+    Ok(reply::created(&format!("/v1/keys/{id}"), key.tag(), &key))
 }
 
 /// Revokes a key. What it signed and is active stays active.
 #[utoipa::path(delete, path = "/v1/keys/{id}", tag = "plugins", params(("id" = String, Path)),
-    responses((status = 200, body = TrustedKey), Problems))]
-async fn key_revoke(By(store): By, Path(id): Path<String>) -> ApiResult<Json<TrustedKey>> {
-    Ok(Json(store.key_revoke(&id).await?))
+    responses((status = 200, body = TrustedKey, headers(("ETag" = String))), Problems))]
+async fn key_revoke(By(store): By, Path(id): Path<String>, IfMatch(expected): IfMatch) -> ApiResult<Response> {
+    let key = store.key_revoke(&id, expected).await?;
+    Ok(reply::versioned(key.tag(), &key))
 }
 
 /// Shows what becomes of a component that no trusted key has signed.
-#[utoipa::path(get, path = "/v1/signing-policy", tag = "plugins", responses((status = 200, body = PolicyBody), Problems))]
-async fn signing_policy_get(State(state): State<AppState>) -> ApiResult<Json<PolicyBody>> {
-    Ok(Json(PolicyBody { policy: state.store.signing_policy().await? }))
+#[utoipa::path(get, path = "/v1/signing-policy", tag = "plugins", 
+    responses((status = 200, body = PolicyBody, headers(("ETag" = String))), Problems))]
+async fn signing_policy_get(State(state): State<AppState>) -> ApiResult<Response> {
+    let policy = state.store.signing_policy().await?;
+    Ok(reply::versioned(policy.tag(), PolicyBody { policy }))
 }
 
 /// Chooses what becomes of a component that no trusted key has signed: `off` lets it in, `warn` too but says so, `require` refuses it.
 #[utoipa::path(put, path = "/v1/signing-policy", tag = "plugins", request_body = PolicyBody,
-    responses((status = 200, body = PolicyBody), Problems))]
-async fn signing_policy_set(By(store): By, Body(body): Body<PolicyBody>) -> ApiResult<Json<PolicyBody>> {
-    store.signing_policy_set(body.policy).await?;
-    Ok(Json(body))
+    responses((status = 200, body = PolicyBody, headers(("ETag" = String))), Problems))]
+async fn signing_policy_set(By(store): By, IfMatch(expected): IfMatch, Body(body): Body<PolicyBody>) -> ApiResult<Response> {
+    store.signing_policy_set(body.policy, expected).await?;
+    Ok(reply::versioned(body.policy.tag(), body))
 }

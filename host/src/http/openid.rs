@@ -20,7 +20,7 @@ use crate::domain::access::Organisation;
 use crate::signin::cookie;
 use crate::signin::oidc::{Attempt, Drawn, OidcError, Registration, Returned};
 use crate::signin::secret::Secret;
-use crate::store::{Actor, Admission, ClientSecret, GroupRole, NewSession, SignIn, SignInFields, Vouched};
+use crate::store::{ABSENT, Actor, Admission, ClientSecret, GroupRole, NewSession, SignIn, SignInFields, Vouched, unchanged};
 
 /// How long somebody may take at their provider, in milliseconds: a password, a second factor, a telephone that must be found.
 const ATTEMPT_MILLIS: i64 = 10 * 60 * 1_000;
@@ -136,8 +136,7 @@ async fn sign_in_get(State(state): State<AppState>, By(store): By, Of(organisati
 
 /// Sets an organisation's provider as a whole. Its description and keys are read first, so that what cannot work is refused here.
 #[utoipa::path(put, path = "/v1/organisations/{id}/sign-in", tag = "people", request_body = SignInBody,
-    params(("id" = String, Path, description = "`msp` or a tenant's id"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path, description = "`msp` or a tenant's id")),
     responses((status = 200, body = SignInShown, headers(("ETag" = String))), Problems))]
 async fn sign_in_set(
     State(state): State<AppState>,
@@ -150,7 +149,9 @@ async fn sign_in_set(
         return Err(ApiError::invalid_at("/issuer", "it must begin with https://"));
     }
     // Who may not see the organisation must not learn from the provider's answer that it is there.
-    store.sign_in_find(&organisation).await?;
+    let known = store.sign_in_find(&organisation).await?;
+    // A change of what has changed is refused before the provider is asked, and once more when it is made.
+    unchanged("sign-in provider of", organisation.name(), known.map_or(ABSENT, |known| known.version), expected)?;
     state
         .relying()
         .look(&body.issuer, state.store.clock().now_millis())
@@ -178,8 +179,7 @@ async fn sign_in_set(
 
 /// Takes an organisation's provider away. Whoever is signed in through it is signed out; passwords count again.
 #[utoipa::path(delete, path = "/v1/organisations/{id}/sign-in", tag = "people",
-    params(("id" = String, Path, description = "`msp` or a tenant's id"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path, description = "`msp` or a tenant's id")),
     responses((status = 204), Problems))]
 async fn sign_in_delete(By(store): By, Of(organisation): Of, IfMatch(expected): IfMatch) -> ApiResult<StatusCode> {
     store.sign_in_delete(&organisation, expected).await?;

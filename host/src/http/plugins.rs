@@ -14,7 +14,8 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::{Body, By, PageQuery, Path, Query};
+use super::extract::{Body, By, IfMatch, PageQuery, Path, Query};
+use super::reply;
 use crate::plugins::{DeployError, MAX_COMPONENT_BYTES, Submission, VersionCheck};
 use crate::store::{Deployment, Origin, Page, Plugin, PluginVersion};
 
@@ -152,19 +153,23 @@ async fn plugin_component(State(state): State<AppState>, Path(digest): Path<Stri
 
 /// Shows a plugin and its active version.
 #[utoipa::path(get, path = "/v1/plugins/{name}", tag = "plugins", params(("name" = String, Path)),
-    responses((status = 200, body = PluginView), Problems))]
-async fn plugin_get(State(state): State<AppState>, Path(name): Path<String>) -> ApiResult<Json<PluginView>> {
+    responses((status = 200, body = PluginView, headers(("ETag" = String))), Problems))]
+async fn plugin_get(State(state): State<AppState>, Path(name): Path<String>) -> ApiResult<Response> {
     let plugin = state.store.plugin(&name).await?;
     let active = state.store.plugin_version(&plugin.active_digest).await?;
-    Ok(Json(PluginView { plugin, active }))
+    Ok(reply::versioned(plugin.version, PluginView { plugin, active }))
 }
 
 /// Lists the versions of a plugin, oldest first.
-#[utoipa::path(get, path = "/v1/plugins/{name}/versions", tag = "plugins", params(("name" = String, Path)),
-    responses((status = 200, body = Vec<PluginVersion>), Problems))]
-async fn plugin_versions(State(state): State<AppState>, Path(name): Path<String>) -> ApiResult<Json<Vec<PluginVersion>>> {
-    let versions = state.store.plugin_versions(&name).await?;
-    if versions.is_empty() {
+#[utoipa::path(get, path = "/v1/plugins/{name}/versions", tag = "plugins", params(("name" = String, Path), PageQuery),
+    responses((status = 200, body = Page<PluginVersion>), Problems))]
+async fn plugin_versions(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    Query(page): Query<PageQuery>,
+) -> ApiResult<Json<Page<PluginVersion>>> {
+    let versions = state.store.plugin_versions_page(&name, &page.request()?).await?;
+    if versions.items.is_empty() {
         state.store.plugin(&name).await?;
     }
     Ok(Json(versions))
@@ -191,45 +196,67 @@ async fn plugin_version_check(
 
 /// Makes a version the active one, older or newer. Refused when a rule would stop working; `rules` says which.
 #[utoipa::path(post, path = "/v1/plugins/{name}/activate", tag = "plugins", request_body = ActivateBody, params(("name" = String, Path)),
-    responses((status = 200, body = Plugin), Problems))]
+    responses((status = 200, body = Plugin, headers(("ETag" = String))), Problems))]
 async fn plugin_activate(
     State(state): State<AppState>,
     By(store): By,
     Path(name): Path<String>,
+    IfMatch(expected): IfMatch,
     Body(body): Body<ActivateBody>,
-) -> ApiResult<Json<Plugin>> {
-    Ok(Json(state.plugins.activate(&name, &body.digest, store.actor()).await?))
+) -> ApiResult<Response> {
+    let plugin = state.plugins.activate(&name, &body.digest, store.actor(), expected).await?;
+    Ok(reply::versioned(plugin.version, &plugin))
 }
 
 /// Makes the version active again that was active before the present one.
 #[utoipa::path(post, path = "/v1/plugins/{name}/rollback", tag = "plugins", params(("name" = String, Path)),
-    responses((status = 200, body = Plugin), Problems))]
-async fn plugin_rollback(State(state): State<AppState>, By(store): By, Path(name): Path<String>) -> ApiResult<Json<Plugin>> {
-    Ok(Json(state.plugins.roll_back(&name, store.actor()).await?))
+    responses((status = 200, body = Plugin, headers(("ETag" = String))), Problems))]
+async fn plugin_rollback(
+    State(state): State<AppState>,
+    By(store): By,
+    Path(name): Path<String>,
+    IfMatch(expected): IfMatch,
+) -> ApiResult<Response> {
+    let plugin = state.plugins.roll_back(&name, store.actor(), expected).await?;
+    Ok(reply::versioned(plugin.version, &plugin))
 }
 
 /// Disables a plugin: runs with a rule on it fail, and what is published stays.
 #[utoipa::path(post, path = "/v1/plugins/{name}/disable", tag = "plugins", params(("name" = String, Path)),
-    responses((status = 200, body = Plugin), Problems))]
-async fn plugin_disable(State(state): State<AppState>, By(store): By, Path(name): Path<String>) -> ApiResult<Json<Plugin>> {
-    Ok(Json(state.plugins.set_disabled(&name, true, store.actor()).await?))
+    responses((status = 200, body = Plugin, headers(("ETag" = String))), Problems))]
+async fn plugin_disable(
+    State(state): State<AppState>,
+    By(store): By,
+    Path(name): Path<String>,
+    IfMatch(expected): IfMatch,
+) -> ApiResult<Response> {
+    let plugin = state.plugins.set_disabled(&name, true, store.actor(), expected).await?;
+    Ok(reply::versioned(plugin.version, &plugin))
 }
 
 /// Enables a disabled plugin again.
 #[utoipa::path(post, path = "/v1/plugins/{name}/enable", tag = "plugins", params(("name" = String, Path)),
-    responses((status = 200, body = Plugin), Problems))]
-async fn plugin_enable(State(state): State<AppState>, By(store): By, Path(name): Path<String>) -> ApiResult<Json<Plugin>> {
-    Ok(Json(state.plugins.set_disabled(&name, false, store.actor()).await?))
+    responses((status = 200, body = Plugin, headers(("ETag" = String))), Problems))]
+async fn plugin_enable(
+    State(state): State<AppState>,
+    By(store): By,
+    Path(name): Path<String>,
+    IfMatch(expected): IfMatch,
+) -> ApiResult<Response> {
+    let plugin = state.plugins.set_disabled(&name, false, store.actor(), expected).await?;
+    Ok(reply::versioned(plugin.version, &plugin))
 }
 
-/// Deletes a version that nothing refers to: it is not active, no rule is pinned to it, and it rated no run that is kept.
+/// Deletes a version that nothing refers to: it is not active, no rule is pinned to it, and it rated no run that is kept. `If-Match` takes
+/// the plugin's ETag.
 #[utoipa::path(delete, path = "/v1/plugins/{name}/versions/{digest}", tag = "plugins",
     params(("name" = String, Path), ("digest" = String, Path)), responses((status = 204), Problems))]
 async fn plugin_version_delete(
     State(state): State<AppState>,
     By(store): By,
     Path((name, digest)): Path<(String, String)>,
+    IfMatch(expected): IfMatch,
 ) -> ApiResult<StatusCode> {
-    state.plugins.delete_version(&name, &digest, store.actor()).await?;
+    state.plugins.delete_version(&name, &digest, store.actor(), expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }

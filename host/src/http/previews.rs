@@ -1,9 +1,9 @@
 //! `/v1/previews`: what a change would do to published months, computed before it is made.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -12,7 +12,8 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::{Body, Everywhere, PageQuery, Query};
+use super::extract::{Body, Everywhere, IfMatch, PageQuery, Path, Query};
+use super::reply;
 use crate::clock::Moment;
 use crate::jobs::Change;
 use crate::jobs::preview::{PreviewRequest, PreviewResult};
@@ -72,15 +73,21 @@ async fn preview_create(
 
 /// Shows a preview: its progress, and its result once it is done.
 #[utoipa::path(get, path = "/v1/previews/{id}", tag = "previews", params(("id" = String, Path)),
-    responses((status = 200, body = PreviewView), Problems))]
-async fn preview_get(Everywhere(store): Everywhere, Path(id): Path<String>) -> ApiResult<Json<PreviewView>> {
-    Ok(Json(store.preview(&id).await?.into()))
+    responses((status = 200, body = PreviewView, headers(("ETag" = String))), Problems))]
+async fn preview_get(Everywhere(store): Everywhere, Path(id): Path<String>) -> ApiResult<Response> {
+    let preview = store.preview(&id).await?;
+    Ok(reply::versioned(preview.tag(), PreviewView::from(preview)))
 }
 
 /// Deletes a preview; one that is being computed is stopped.
 #[utoipa::path(delete, path = "/v1/previews/{id}", tag = "previews", params(("id" = String, Path)), responses((status = 204), Problems))]
-async fn preview_delete(State(state): State<AppState>, Everywhere(store): Everywhere, Path(id): Path<String>) -> ApiResult<StatusCode> {
-    store.preview_delete(&id).await?;
+async fn preview_delete(
+    State(state): State<AppState>,
+    Everywhere(store): Everywhere,
+    Path(id): Path<String>,
+    IfMatch(expected): IfMatch,
+) -> ApiResult<StatusCode> {
+    store.preview_delete(&id, expected).await?;
     state.poke(Change::Previews { deleted: Some(id) });
     Ok(StatusCode::NO_CONTENT)
 }

@@ -45,7 +45,7 @@ async fn quota_get(By(store): By, Path(id): Path<String>) -> ApiResult<Response>
 
 /// Sets what a tenant's rules may use, from the next run on. A run that failed on its quota is tried again when asked to.
 #[utoipa::path(put, path = "/v1/tenants/{id}/quota", tag = "tenants", request_body = QuotaBody,
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path)),
     responses((status = 200, body = TenantQuota, headers(("ETag" = String))), Problems))]
 async fn quota_put(By(store): By, Path(id): Path<String>, IfMatch(expected): IfMatch, Body(body): Body<QuotaBody>) -> ApiResult<Response> {
     let QuotaBody { fuel, time_ms, memory_mib, concurrent_runs } = body;

@@ -57,7 +57,6 @@ async fn rule_list(State(state): State<AppState>, Query(page): Query<PageQuery>)
 
 /// Creates a rule. It applies to nobody until it is assigned.
 #[utoipa::path(post, path = "/v1/rules", tag = "rules", request_body = RuleBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again, the call gets the first answer again")),
     responses((status = 201, body = Rule, headers(("ETag" = String), ("Location" = String))), Problems))]
 async fn rule_create(State(state): State<AppState>, By(store): By, Body(body): Body<RuleBody>) -> ApiResult<Response> {
     state.check_rule(&body.plugin, body.pinned_digest.as_deref(), &body.config).await?;
@@ -76,7 +75,7 @@ async fn rule_get(State(state): State<AppState>, Path(id): Path<String>) -> ApiR
 
 /// Changes a rule. The months that it applies to are rated again at once.
 #[utoipa::path(put, path = "/v1/rules/{id}", tag = "rules", request_body = RuleBody,
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path)),
     responses((status = 200, body = Rule, headers(("ETag" = String))), Problems))]
 async fn rule_update(
     State(state): State<AppState>,
@@ -107,7 +106,7 @@ async fn rule_review(
 
 /// Deletes a rule that is in no assignment.
 #[utoipa::path(delete, path = "/v1/rules/{id}", tag = "rules",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path)),
     responses((status = 204), Problems))]
 async fn rule_delete(
     State(state): State<AppState>,

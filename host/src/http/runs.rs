@@ -1,8 +1,9 @@
 //! `/v1/runs`: what was rated, is being rated, and why it came out so.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -10,7 +11,8 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::{By, Query, page};
+use super::extract::{By, IfMatch, Path, Query, page};
+use super::reply;
 use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
@@ -177,20 +179,26 @@ async fn run_list(By(store): By, Query(query): Query<RunQuery>) -> ApiResult<Jso
 }
 
 /// Shows a run: its chain, totals, what each rule did, lines that rules added, findings, or why it failed.
-#[utoipa::path(get, path = "/v1/runs/{id}", tag = "runs", params(("id" = String, Path)), responses((status = 200, body = RunShown), Problems))]
-async fn run_get(By(store): By, Path(id): Path<String>) -> ApiResult<Json<RunShown>> {
+#[utoipa::path(get, path = "/v1/runs/{id}", tag = "runs", params(("id" = String, Path)), 
+    responses((status = 200, body = RunShown, headers(("ETag" = String))), Problems))]
+async fn run_get(By(store): By, Path(id): Path<String>) -> ApiResult<Response> {
     let of_tenant = is_of_tenant(&store)?;
     let run = store.run(&id).await?;
-    Ok(Json(if of_tenant { RunShown::Tenant(run.into()) } else { RunShown::Full(Box::new(run)) }))
+    Ok(reply::versioned(run.tag(), if of_tenant { RunShown::Tenant(run.into()) } else { RunShown::Full(Box::new(run)) }))
 }
 
 /// Tries a failed run again, though nothing has changed. Only the newest of its tenant, period and currency.
 #[utoipa::path(post, path = "/v1/runs/{id}/retry", tag = "runs", params(("id" = String, Path)),
-    responses((status = 202, body = Run), Problems))]
-async fn run_retry(State(state): State<AppState>, By(store): By, Path(id): Path<String>) -> ApiResult<(StatusCode, Json<Run>)> {
-    let run = store.run_retry(&id).await?;
+    responses((status = 202, body = Run, headers(("ETag" = String))), Problems))]
+async fn run_retry(
+    State(state): State<AppState>,
+    By(store): By,
+    Path(id): Path<String>,
+    IfMatch(expected): IfMatch,
+) -> ApiResult<Response> {
+    let run = store.run_retry(&id, expected).await?;
     state.poke(Change::Runs);
-    Ok((StatusCode::ACCEPTED, Json(run)))
+    Ok((StatusCode::ACCEPTED, reply::versioned(run.tag(), &run)).into_response())
 }
 
 /// Explains a run rule by rule, from what was billed to what is charged.

@@ -2,8 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -11,10 +10,11 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiResult, Problems};
-use super::extract::{Body, Everywhere, PageQuery, Path, Query};
+use super::extract::{Body, Everywhere, IfMatch, PageQuery, Path, Query};
+use super::reply;
 use crate::jobs::Change;
 use crate::jobs::shadow::{ShadowSummary, summarise};
-use crate::store::{Page, Plugin, Shadow, ShadowState, StoreError};
+use crate::store::{Page, Plugin, Shadow, ShadowState};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -57,41 +57,40 @@ async fn shadow_list(Everywhere(store): Everywhere, Query(page): Query<PageQuery
 
 /// Rates every run that is published from now on also under a candidate version, for the rules that follow the plugin. What differs is
 /// counted and sampled; the runs themselves are as they would be without it.
-#[utoipa::path(post, path = "/v1/shadows", tag = "shadows", request_body = ShadowBody, responses((status = 201, body = Shadow), Problems))]
-async fn shadow_create(
-    State(state): State<AppState>,
-    Everywhere(store): Everywhere,
-    Body(body): Body<ShadowBody>,
-) -> ApiResult<impl IntoResponse> {
+#[utoipa::path(post, path = "/v1/shadows", tag = "shadows", request_body = ShadowBody,
+    responses((status = 201, body = Shadow, headers(("ETag" = String), ("Location" = String))), Problems))]
+async fn shadow_create(State(state): State<AppState>, Everywhere(store): Everywhere, Body(body): Body<ShadowBody>) -> ApiResult<Response> {
     let shadow = store.shadow_create(&body.plugin, &body.digest).await?;
     state.poke(Change::Shadows);
-    Ok((StatusCode::CREATED, [(header::LOCATION, format!("/v1/shadows/{}", shadow.id))], Json(shadow)))
+    Ok(reply::created(&format!("/v1/shadows/{}", shadow.id), shadow.tag(), &shadow))
 }
 
 /// Shows a shadow: how many runs it looked at, which of them come out otherwise, by tenant, rule and money, with samples.
 #[utoipa::path(get, path = "/v1/shadows/{id}", tag = "shadows", params(("id" = String, Path)),
-    responses((status = 200, body = ShadowView), Problems))]
-async fn shadow_get(Everywhere(store): Everywhere, Path(id): Path<String>) -> ApiResult<Json<ShadowView>> {
+    responses((status = 200, body = ShadowView, headers(("ETag" = String))), Problems))]
+async fn shadow_get(Everywhere(store): Everywhere, Path(id): Path<String>) -> ApiResult<Response> {
     let shadow = store.shadow(&id).await?;
     let found = summarise(store.shadow_runs(&id).await?);
-    Ok(Json(ShadowView { shadow, found }))
+    Ok(reply::versioned(shadow.tag(), ShadowView { shadow, found }))
 }
 
 /// Makes the candidate the active version, with every check of an activation, and ends the shadow.
 #[utoipa::path(post, path = "/v1/shadows/{id}/promote", tag = "shadows", params(("id" = String, Path)),
-    responses((status = 200, body = Promoted), Problems))]
-async fn shadow_promote(State(state): State<AppState>, Everywhere(store): Everywhere, Path(id): Path<String>) -> ApiResult<Json<Promoted>> {
-    let shadow = store.shadow(&id).await?;
-    if shadow.state != ShadowState::Running {
-        return Err(StoreError::Conflict(format!("the shadow {id} has ended already")).into());
-    }
-    let plugin = state.plugins.activate(&shadow.plugin, &shadow.digest, store.actor()).await?;
-    Ok(Json(Promoted { shadow: store.shadow_end(&id, ShadowState::Promoted).await?, plugin }))
+    responses((status = 200, body = Promoted, headers(("ETag" = String))), Problems))]
+async fn shadow_promote(
+    State(state): State<AppState>,
+    Everywhere(store): Everywhere,
+    Path(id): Path<String>,
+    IfMatch(expected): IfMatch,
+) -> ApiResult<Response> {
+    let (plugin, shadow) = state.plugins.promote(&store.shadow(&id).await?, store.actor(), expected).await?;
+    Ok(reply::versioned(shadow.tag(), Promoted { shadow, plugin }))
 }
 
 /// Ends a shadow without making it active. What it found stays readable.
 #[utoipa::path(post, path = "/v1/shadows/{id}/drop", tag = "shadows", params(("id" = String, Path)),
-    responses((status = 200, body = Shadow), Problems))]
-async fn shadow_drop(Everywhere(store): Everywhere, Path(id): Path<String>) -> ApiResult<Json<Shadow>> {
-    Ok(Json(store.shadow_end(&id, ShadowState::Dropped).await?))
+    responses((status = 200, body = Shadow, headers(("ETag" = String))), Problems))]
+async fn shadow_drop(Everywhere(store): Everywhere, Path(id): Path<String>, IfMatch(expected): IfMatch) -> ApiResult<Response> {
+    let shadow = store.shadow_end(&id, ShadowState::Dropped, expected).await?;
+    Ok(reply::versioned(shadow.tag(), &shadow))
 }

@@ -12,12 +12,15 @@ use utoipa_axum::routes;
 use super::AppState;
 use super::auth::{self, Caller, Credential};
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::{Body, By, Origin, Path};
+use super::extract::{Body, By, IfMatch, Origin, Path};
+use super::idempotency::REPLAYED;
+use super::once::{self, Asked, Begun, Key};
+use super::reply;
 use crate::domain::access::{Organisation, Role};
 use crate::signin::cookie;
 use crate::signin::password;
 use crate::signin::secret::{self, Secret};
-use crate::store::{Actor, Membership, NewSession, Session, User, View};
+use crate::store::{Actor, Membership, NewSession, Session, User, View, unchanged};
 
 /// What answers to everybody.
 pub(super) fn open_routes() -> OpenApiRouter<AppState> {
@@ -80,14 +83,22 @@ pub(super) struct SessionView {
 /// time. The answer is the same whether the account exists or not.
 #[utoipa::path(post, path = "/v1/sessions", tag = "session", security(()), request_body = SignInBody,
     responses((status = 201, body = SessionView), Problems))]
-async fn session_begin(State(state): State<AppState>, origin: Origin, Body(body): Body<SignInBody>) -> ApiResult<Response> {
+async fn session_begin(State(state): State<AppState>, origin: Origin, Key(key): Key, Body(body): Body<SignInBody>) -> ApiResult<Response> {
     auth::own_page(&origin.headers)?;
     let user = signed_in(&state, &origin, &body.email, &body.password).await?;
     let memberships = state.store.memberships(&user.id).await?;
     // The MSP sorts before every tenant.
     let wanted = memberships.iter().find(|membership| body.organisation.as_ref().is_none_or(|wanted| *wanted == membership.organisation));
     let organisation = wanted.ok_or_else(wrong)?.organisation.clone();
-    begin(&state, user, organisation, &origin).await
+    let asked = format!("/v1/sessions {}", body.organisation.as_ref().map_or("", Organisation::name));
+    match once::ask(&state, user.id.clone(), key, &origin, &asked).await? {
+        Asked::Again(begun, _) => Ok(began(begun, &origin, true)),
+        Asked::First(once) => {
+            let address = origin.address.clone();
+            let begun = once.begin(async move { begin(&state, user, organisation, address).await }).await?;
+            Ok(began(begun, &origin, false))
+        }
+    }
 }
 
 /// The person with this address and password. What cannot be known apart from outside: no such account, no password, a wrong one.
@@ -110,15 +121,9 @@ fn wrong() -> ApiError {
 }
 
 /// Begins a session of somebody who has shown who they are.
-pub(super) async fn begin(state: &AppState, user: User, organisation: Organisation, origin: &Origin) -> ApiResult<Response> {
+pub(super) async fn begin(state: &AppState, user: User, organisation: Organisation, address: Option<String>) -> ApiResult<Begun> {
     let secret = Secret::new(&state.store.clock().random(), "");
-    let actor = Actor {
-        name: user.email.clone(),
-        id: Some(user.id.clone()),
-        organisation: organisation.clone(),
-        acting_in: None,
-        address: origin.address.clone(),
-    };
+    let actor = Actor { name: user.email.clone(), id: Some(user.id.clone()), organisation: organisation.clone(), acting_in: None, address };
     let store = state.store.on_behalf(actor, View::Everything);
     let new = NewSession { user_id: user.id.clone(), organisation, sha256: secret.hash(), issuer: None };
     let session = store.session_begin(&new).await?;
@@ -126,10 +131,18 @@ pub(super) async fn begin(state: &AppState, user: User, organisation: Organisati
     let role = memberships.iter().find(|membership| membership.organisation == session.organisation).map(|membership| membership.role);
     let role = role.ok_or_else(wrong)?;
     let view = SessionView { session, user, role, acting_in: None, memberships, csrf: cookie::proof(secret.text()) };
-    let mut response = (StatusCode::CREATED, Json(view)).into_response();
-    put_cookie(&mut response, &cookie::set(secret.text(), origin.host()));
+    Ok(Begun { secret: secret.text().to_owned(), view: serde_json::to_value(view).map_err(ApiError::internal)? })
+}
+
+/// The answer to whoever began a session, or began it before with the same request.
+pub(super) fn began(begun: Begun, origin: &Origin, before: bool) -> Response {
+    let mut response = (StatusCode::CREATED, Json(begun.view)).into_response();
+    put_cookie(&mut response, &cookie::set(&begun.secret, origin.host()));
     response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/v1/session"));
-    Ok(response)
+    if before {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
 }
 
 fn put_cookie(response: &mut Response, cookie: &str) {
@@ -156,15 +169,12 @@ async fn shown(state: &AppState, caller: &Caller, session: Session, headers: &He
     Ok(SessionView { session, user: user.clone(), role, acting_in, memberships, csrf: cookie::proof(secret) })
 }
 
-/// Shows the session: who, as what, and the proof that changes need.
-#[utoipa::path(get, path = "/v1/session", tag = "session", responses((status = 200, body = SessionView), Problems))]
-async fn session_get(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-) -> ApiResult<Json<SessionView>> {
-    let session = own(&caller)?.0.clone();
-    Ok(Json(shown(&state, &caller, session, &headers).await?))
+/// Shows the session: who, as what, and the proof that changes need. The `ETag` is of the person, for `PUT /v1/session/password`.
+#[utoipa::path(get, path = "/v1/session", tag = "session",
+    responses((status = 200, body = SessionView, headers(("ETag" = String))), Problems))]
+async fn session_get(State(state): State<AppState>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> ApiResult<Response> {
+    let (session, user) = own(&caller)?;
+    Ok(reply::versioned(user.version, shown(&state, &caller, session.clone(), &headers).await?))
 }
 
 /// Goes on in another of the person's own organisations.
@@ -198,6 +208,7 @@ async fn session_password(
     Extension(caller): Extension<Caller>,
     By(store): By,
     origin: Origin,
+    IfMatch(expected): IfMatch,
     Body(body): Body<PasswordBody>,
 ) -> ApiResult<StatusCode> {
     let (session, user) = own(&caller)?;
@@ -205,6 +216,7 @@ async fn session_password(
         // A provider of one organisation must not give somebody a way into the others.
         return Err(ApiError::forbidden("you came in through your organisation's provider, and need no password here"));
     }
+    unchanged("user", &user.id, user.version, expected)?; // before the passwords are compared, and once more when it is set
     if user.has_password {
         let current = body.current.as_deref().unwrap_or_default();
         let known = signed_in(&state, &origin, &user.email, current).await;
@@ -213,7 +225,7 @@ async fn session_password(
     }
     password::check(&body.new, &user.email).map_err(|error| ApiError::invalid_at("/new", error.to_string()))?;
     let hash = state.doorkeeper.hash(body.new, state.store.clock().random()).await?;
-    store.user_set_password(&user.id, &hash, Some(&session.id)).await?;
+    store.user_set_password(&user.id, &hash, Some(&session.id), expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -9,7 +10,8 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::{Body, By, Path, Query, page};
+use super::extract::{Body, By, IfMatch, Path, Query, page};
+use super::reply;
 use crate::domain::period::Period;
 use crate::jobs::change::Change;
 use crate::jobs::review::{Review, ReviewError, review};
@@ -89,7 +91,7 @@ struct MovedAnswer {
 impl From<BatchBody> for Assign {
     fn from(body: BatchBody) -> Self {
         let BatchBody { tenant_id, from_period, from_tenant_id, subaccounts } = body;
-        Self { subaccounts, tenant_id, from_period, from_tenant_id }
+        Self { subaccounts, tenant_id, from_period, from_tenant_id, expected: None }
     }
 }
 
@@ -126,9 +128,10 @@ async fn subaccount_list(By(store): By, Query(query): Query<SubaccountQuery>) ->
 
 /// Shows a subaccount.
 #[utoipa::path(get, path = "/v1/subaccounts/{id}", tag = "subaccounts", params(("id" = String, Path)),
-    responses((status = 200, body = Subaccount), Problems))]
-async fn subaccount_get(By(store): By, Path(id): Path<String>) -> ApiResult<Json<Subaccount>> {
-    Ok(Json(store.subaccount(&id).await?))
+    responses((status = 200, body = Subaccount, headers(("ETag" = String))), Problems))]
+async fn subaccount_get(By(store): By, Path(id): Path<String>) -> ApiResult<Response> {
+    let subaccount = store.subaccount(&id).await?;
+    Ok(reply::versioned(subaccount.tag(), &subaccount))
 }
 
 /// Tells who holds and held a subaccount, from which billing period on, and who decided that.
@@ -141,31 +144,35 @@ async fn subaccount_history(By(store): By, Path(id): Path<String>) -> ApiResult<
 /// Gives a subaccount to a tenant, for always or from a billing period on. One that another tenant holds then must be released first, or
 /// handed over by naming that tenant.
 #[utoipa::path(put, path = "/v1/subaccounts/{id}/tenant", tag = "subaccounts", params(("id" = String, Path)), request_body = HolderBody,
-    responses((status = 200, body = Subaccount), Problems))]
+    responses((status = 200, body = Subaccount, headers(("ETag" = String))), Problems))]
 async fn subaccount_assign(
     State(state): State<AppState>,
     By(store): By,
     Path(id): Path<String>,
+    IfMatch(expected): IfMatch,
     Body(body): Body<HolderBody>,
-) -> ApiResult<Json<Subaccount>> {
+) -> ApiResult<Response> {
     let HolderBody { tenant_id, from_period, from_tenant_id } = body;
-    let wanted = Assign { subaccounts: vec![id.clone()], tenant_id: Some(tenant_id), from_period, from_tenant_id };
+    let wanted = Assign { subaccounts: vec![id.clone()], tenant_id: Some(tenant_id), from_period, from_tenant_id, expected };
     assign(&state, &store, &wanted).await?;
-    Ok(Json(store.subaccount(&id).await?))
+    let subaccount = store.subaccount(&id).await?;
+    Ok(reply::versioned(subaccount.tag(), &subaccount))
 }
 
 /// Releases a subaccount, for always or from a billing period on: nobody holds it then.
 #[utoipa::path(delete, path = "/v1/subaccounts/{id}/tenant", tag = "subaccounts", params(("id" = String, Path), ReleaseQuery),
-    responses((status = 200, body = Subaccount), Problems))]
+    responses((status = 200, body = Subaccount, headers(("ETag" = String))), Problems))]
 async fn subaccount_release(
     State(state): State<AppState>,
     By(store): By,
     Path(id): Path<String>,
     Query(query): Query<ReleaseQuery>,
-) -> ApiResult<Json<Subaccount>> {
-    let wanted = Assign { subaccounts: vec![id.clone()], from_period: query.from_period, ..Assign::default() };
+    IfMatch(expected): IfMatch,
+) -> ApiResult<Response> {
+    let wanted = Assign { subaccounts: vec![id.clone()], from_period: query.from_period, expected, ..Assign::default() };
     assign(&state, &store, &wanted).await?;
-    Ok(Json(store.subaccount(&id).await?))
+    let subaccount = store.subaccount(&id).await?;
+    Ok(reply::versioned(subaccount.tag(), &subaccount))
 }
 
 /// Gives many subaccounts to a tenant, or releases them, for always or from a billing period on: all or none.

@@ -62,7 +62,7 @@ async fn team_get(By(store): By, Path(id): Path<String>) -> ApiResult<Response> 
 
 /// Changes a team as a whole. Who leaves their last team sees every tenant.
 #[utoipa::path(put, path = "/v1/teams/{id}", tag = "people", request_body = TeamBody,
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path)),
     responses((status = 200, body = Team, headers(("ETag" = String))), Problems))]
 async fn team_update(By(store): By, Path(id): Path<String>, IfMatch(expected): IfMatch, Body(body): Body<TeamBody>) -> ApiResult<Response> {
     let team = store.team_update(&id, &body.into(), expected).await?;
@@ -71,7 +71,7 @@ async fn team_update(By(store): By, Path(id): Path<String>, IfMatch(expected): I
 
 /// Deletes a team that has no members any more.
 #[utoipa::path(delete, path = "/v1/teams/{id}", tag = "people",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path)),
     responses((status = 204), Problems))]
 async fn team_delete(By(store): By, Path(id): Path<String>, IfMatch(expected): IfMatch) -> ApiResult<StatusCode> {
     store.team_delete(&id, expected).await?;

@@ -108,7 +108,6 @@ async fn tenant_list(By(store): By, Query(query): Query<TenantQuery>) -> ApiResu
 
 /// Creates a tenant.
 #[utoipa::path(post, path = "/v1/tenants", tag = "tenants", request_body = TenantBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again, the call gets the first answer again")),
     responses((status = 201, body = Tenant, headers(("ETag" = String), ("Location" = String))), Problems))]
 async fn tenant_create(State(state): State<AppState>, By(store): By, Body(body): Body<TenantBody>) -> ApiResult<Response> {
     let tenant = store.tenant_create(&body.into()).await?;
@@ -126,7 +125,7 @@ async fn tenant_get(By(store): By, Path(id): Path<String>) -> ApiResult<Response
 
 /// Renames a tenant or changes its contact.
 #[utoipa::path(put, path = "/v1/tenants/{id}", tag = "tenants", request_body = TenantBody,
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path)),
     responses((status = 200, body = Tenant, headers(("ETag" = String))), Problems))]
 async fn tenant_update(
     State(state): State<AppState>,
@@ -143,7 +142,7 @@ async fn tenant_update(
 /// Suspends a tenant, unlinks it, or makes it active again. For a tenant that is not active nothing new is published and its data stays;
 /// one that is unlinked is not changed either.
 #[utoipa::path(put, path = "/v1/tenants/{id}/state", tag = "tenants", request_body = StateBody,
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path)),
     responses((status = 200, body = Tenant, headers(("ETag" = String))), Problems))]
 async fn tenant_set_state(
     State(state): State<AppState>,
@@ -173,7 +172,7 @@ async fn tenant_integrations(By(store): By, Path(id): Path<String>) -> ApiResult
 
 /// Deletes a tenant for good, with what `removal` tells. Its subaccounts become unassigned.
 #[utoipa::path(delete, path = "/v1/tenants/{id}", tag = "tenants",
-    params(("id" = String, Path), DeleteQuery, ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path), DeleteQuery),
     responses((status = 204), Problems))]
 async fn tenant_delete(
     State(state): State<AppState>,

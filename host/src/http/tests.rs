@@ -17,9 +17,11 @@ use crate::sandbox::{Limits, Sandbox, SandboxOptions};
 use crate::store::{PeriodContent, Store, SubaccountContent};
 
 mod access;
+mod conditional;
 mod deployments;
 mod document;
 mod nouns;
+mod once;
 mod operations;
 mod people;
 mod permissions;

@@ -1,8 +1,8 @@
 //! `/v1/tokens`: programs that may call. Everybody has their own; an Owner has the organisation's.
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,14 +12,15 @@ use utoipa_axum::routes;
 use super::AppState;
 use super::auth::{Caller, Credential, PREFIX};
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::{Body, By, Path};
+use super::extract::{Body, By, IfMatch, PageQuery, Path, Query};
+use super::reply;
 use crate::clock::Moment;
 use crate::domain::access::{Organisation, Role};
 use crate::signin::secret::Secret;
-use crate::store::{NewToken, Token};
+use crate::store::{NewToken, Page, Store, Token};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(token_list, token_create)).routes(routes!(token_delete))
+    OpenApiRouter::new().routes(routes!(token_list, token_create)).routes(routes!(token_get, token_delete))
 }
 
 /// A token as the caller wants it.
@@ -50,11 +51,6 @@ struct TokenMade {
     text: String,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-struct TokenList {
-    items: Vec<Token>,
-}
-
 /// Whose tokens a caller may have to do with: none for everybody's; a service has none of its own.
 fn own(caller: &Caller) -> Option<String> {
     if caller.role == Role::Owner {
@@ -63,22 +59,39 @@ fn own(caller: &Caller) -> Option<String> {
     Some(caller.user.as_ref().map(|user| user.id.clone()).unwrap_or_default())
 }
 
-/// Lists tokens of the organisation in which the caller acts: one's own, or all for an Owner.
-#[utoipa::path(get, path = "/v1/tokens", tag = "people", responses((status = 200, body = TokenList), Problems))]
-async fn token_list(Extension(caller): Extension<Caller>, By(store): By) -> ApiResult<Json<TokenList>> {
-    let items = store.tokens(&caller.organisation(), own(&caller).as_deref()).await?;
-    Ok(Json(TokenList { items }))
+/// Lists tokens of the organisation in which the caller acts, oldest first: one's own, or all for an Owner.
+#[utoipa::path(get, path = "/v1/tokens", tag = "people", params(PageQuery), responses((status = 200, body = Page<Token>), Problems))]
+async fn token_list(Extension(caller): Extension<Caller>, By(store): By, Query(page): Query<PageQuery>) -> ApiResult<Json<Page<Token>>> {
+    Ok(Json(store.tokens_page(&caller.organisation(), own(&caller).as_deref(), &page.request()?).await?))
+}
+
+/// A token that the caller may have to do with.
+async fn token_of(caller: &Caller, store: &Store, id: &str) -> ApiResult<Token> {
+    let token = store.token(id).await?;
+    let owner = own(caller);
+    if owner.is_some() && token.user_id != owner {
+        return Err(ApiError::forbidden("this is somebody else's token: an Owner may see and end it"));
+    }
+    Ok(token)
+}
+
+/// Shows a token: one's own, or any of the organisation's for an Owner.
+#[utoipa::path(get, path = "/v1/tokens/{id}", tag = "people", params(("id" = String, Path)),
+    responses((status = 200, body = Token, headers(("ETag" = String))), Problems))]
+async fn token_get(Extension(caller): Extension<Caller>, By(store): By, Path(id): Path<String>) -> ApiResult<Response> {
+    let token = token_of(&caller, &store, &id).await?;
+    Ok(reply::versioned(token.tag(), &token))
 }
 
 /// Makes a token. Its text is in this answer and nowhere else.
 #[utoipa::path(post, path = "/v1/tokens", tag = "people", request_body = TokenBody,
-    responses((status = 201, body = TokenMade, headers(("Location" = String))), Problems))]
+    responses((status = 201, body = TokenMade, headers(("ETag" = String), ("Location" = String))), Problems))]
 async fn token_create(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
     By(store): By,
     Body(body): Body<TokenBody>,
-) -> ApiResult<impl IntoResponse> {
+) -> ApiResult<Response> {
     if body.role > caller.role {
         return Err(ApiError::forbidden(format!("your role is {}: a token cannot be more", caller.role.title())));
     }
@@ -102,8 +115,8 @@ async fn token_create(
     let new =
         NewToken { name: body.name, sha256: secret.hash(), shown: secret.shown(), user_id, organisation, role: body.role, expires_at };
     let token = store.token_create(&new).await?;
-    let address = format!("/v1/tokens/{}", token.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, address)], Json(TokenMade { token, text: secret.text().to_owned() })))
+    let (address, tag) = (format!("/v1/tokens/{}", token.id), token.tag());
+    Ok(reply::created(&address, tag, TokenMade { token, text: secret.text().to_owned() }))
 }
 
 /// A person's token is theirs; what an Owner's service makes is a service's.
@@ -116,12 +129,13 @@ fn own_user(caller: &Caller) -> ApiResult<Option<String>> {
 
 /// Ends a token, at once: one's own, or any of the organisation's for an Owner.
 #[utoipa::path(delete, path = "/v1/tokens/{id}", tag = "people", params(("id" = String, Path)), responses((status = 204), Problems))]
-async fn token_delete(Extension(caller): Extension<Caller>, By(store): By, Path(id): Path<String>) -> ApiResult<StatusCode> {
-    let token = store.token(&id).await?;
-    let owner = own(&caller);
-    if owner.is_some() && token.user_id != owner {
-        return Err(ApiError::forbidden("this is somebody else's token: an Owner may end it"));
-    }
-    store.token_delete(&id).await?;
+async fn token_delete(
+    Extension(caller): Extension<Caller>,
+    By(store): By,
+    Path(id): Path<String>,
+    IfMatch(expected): IfMatch,
+) -> ApiResult<StatusCode> {
+    token_of(&caller, &store, &id).await?;
+    store.token_delete(&id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -22,7 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(user_list, user_add))
         .routes(routes!(user_get, user_rename, user_remove))
         .routes(routes!(user_password))
-        .routes(routes!(membership_set, membership_remove))
+        .routes(routes!(membership_get, membership_set, membership_remove))
 }
 
 /// A person, and what they are where.
@@ -134,7 +134,7 @@ async fn user_get(By(store): By, Path(id): Path<String>) -> ApiResult<Response> 
 
 /// Changes a person's name.
 #[utoipa::path(put, path = "/v1/users/{id}", tag = "people", request_body = NameBody,
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path)),
     responses((status = 200, body = Person, headers(("ETag" = String))), Problems))]
 async fn user_rename(By(store): By, Path(id): Path<String>, IfMatch(expected): IfMatch, Body(body): Body<NameBody>) -> ApiResult<Response> {
     let user = store.user_rename(&id, &body.name, expected).await?;
@@ -143,7 +143,7 @@ async fn user_rename(By(store): By, Path(id): Path<String>, IfMatch(expected): I
 
 /// Removes a person from every organisation. Their sessions and tokens end at once. An organisation's last Owner stays.
 #[utoipa::path(delete, path = "/v1/users/{id}", tag = "people",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path)),
     responses((status = 204), Problems))]
 async fn user_remove(By(store): By, Path(id): Path<String>, IfMatch(expected): IfMatch) -> ApiResult<StatusCode> {
     store.user_remove(&id, expected).await?;
@@ -157,32 +157,50 @@ async fn user_password(
     State(state): State<AppState>,
     By(store): By,
     Path(id): Path<String>,
+    IfMatch(expected): IfMatch,
     Body(body): Body<NewPasswordBody>,
 ) -> ApiResult<StatusCode> {
     let user = store.user(&id).await?;
     password::check(&body.password, &user.email).map_err(|error| ApiError::invalid_at("/password", error.to_string()))?;
     let hash = state.doorkeeper.hash(body.password, state.store.clock().random()).await?;
-    store.user_set_password(&id, &hash, None).await?;
+    store.user_set_password(&id, &hash, None, expected).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Shows what a person is in an organisation.
+#[utoipa::path(get, path = "/v1/users/{id}/memberships/{organisation}", tag = "people",
+    params(("id" = String, Path), ("organisation" = Organisation, Path)),
+    responses((status = 200, body = Membership, headers(("ETag" = String))), Problems))]
+async fn membership_get(By(store): By, Path((id, organisation)): Path<(String, Organisation)>) -> ApiResult<Response> {
+    store.user(&id).await?;
+    let found = store.membership(&id, &organisation).await?;
+    let membership = found.ok_or_else(|| ApiError::not_found(format!("{id} is not in {organisation}")))?;
+    Ok(reply::versioned(membership.tag(), &membership))
 }
 
 /// Sets what a person is in an organisation. An organisation's last Owner stays one.
 #[utoipa::path(put, path = "/v1/users/{id}/memberships/{organisation}", tag = "people", request_body = MembershipBody,
     params(("id" = String, Path), ("organisation" = Organisation, Path)),
-    responses((status = 200, body = Membership), Problems))]
+    responses((status = 200, body = Membership, headers(("ETag" = String))), Problems))]
 async fn membership_set(
     By(store): By,
     Path((id, organisation)): Path<(String, Organisation)>,
+    IfMatch(expected): IfMatch,
     Body(body): Body<MembershipBody>,
-) -> ApiResult<Json<Membership>> {
+) -> ApiResult<Response> {
     let MembershipBody { role, cost_centers } = body;
-    Ok(Json(store.membership_set(&id, &MembershipFields { organisation, role, cost_centers }).await?))
+    let membership = store.membership_set(&id, &MembershipFields { organisation, role, cost_centers }, expected).await?;
+    Ok(reply::versioned(membership.tag(), &membership))
 }
 
 /// Ends what a person is in an organisation, with their sessions and tokens there. Who is in no other is removed.
 #[utoipa::path(delete, path = "/v1/users/{id}/memberships/{organisation}", tag = "people",
     params(("id" = String, Path), ("organisation" = Organisation, Path)), responses((status = 204), Problems))]
-async fn membership_remove(By(store): By, Path((id, organisation)): Path<(String, Organisation)>) -> ApiResult<StatusCode> {
-    store.membership_remove(&id, &organisation).await?;
+async fn membership_remove(
+    By(store): By,
+    Path((id, organisation)): Path<(String, Organisation)>,
+    IfMatch(expected): IfMatch,
+) -> ApiResult<StatusCode> {
+    store.membership_remove(&id, &organisation, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -218,7 +218,6 @@ async fn virtual_list(Everywhere(store): Everywhere, Query(query): Query<Virtual
 
 /// Creates a virtual integration: an isolated view of some subaccounts, or of the charges that meet conditions.
 #[utoipa::path(post, path = "/v1/virtual-integrations", tag = "integrations", request_body = VirtualBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again, the call gets the first answer again")),
     responses((status = 201, body = Virtual, headers(("ETag" = String), ("Location" = String))), Problems))]
 async fn virtual_create(Everywhere(store): Everywhere, Body(body): Body<VirtualBody>) -> ApiResult<Response> {
     let made = store.virtual_create(&body.fields()?).await?;
@@ -236,7 +235,7 @@ async fn virtual_get(Everywhere(store): Everywhere, Path(id): Path<String>) -> A
 
 /// Changes a virtual integration as a whole; all of it is checked before any of it counts.
 #[utoipa::path(put, path = "/v1/virtual-integrations/{id}", tag = "integrations", request_body = VirtualBody,
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path)),
     responses((status = 200, body = Virtual, headers(("ETag" = String))), Problems))]
 async fn virtual_update(
     Everywhere(store): Everywhere,
@@ -250,7 +249,7 @@ async fn virtual_update(
 
 /// Deletes a virtual integration; nothing of it is left.
 #[utoipa::path(delete, path = "/v1/virtual-integrations/{id}", tag = "integrations",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that the change is meant for")),
+    params(("id" = String, Path)),
     responses((status = 204), Problems))]
 async fn virtual_delete(Everywhere(store): Everywhere, Path(id): Path<String>, IfMatch(expected): IfMatch) -> ApiResult<StatusCode> {
     store.virtual_delete(&id, expected).await?;

@@ -12,7 +12,7 @@ use super::registry::Registry;
 use super::signature::{self, Verdict};
 use crate::events::{Event, Events};
 use crate::sandbox::{Plugin, Sandbox};
-use crate::store::{self, Actor, Origin, PluginVersion, SigningPolicy, Store, StoreError};
+use crate::store::{self, Actor, Origin, PluginVersion, Shadow, SigningPolicy, Store, StoreError};
 
 /// The plugins of one daemon.
 pub struct Plugins {
@@ -87,7 +87,35 @@ impl Plugins {
 
     /// Makes a stored version the active one, on behalf of `by`. Refused when a rule would stop working or the policy wants a signature
     /// that is not there.
-    pub async fn activate(self: &Arc<Self>, name: &str, digest: &str, by: &Actor) -> Result<store::Plugin, DeployError> {
+    pub async fn activate(
+        self: &Arc<Self>,
+        name: &str,
+        digest: &str,
+        by: &Actor,
+        expected: Option<i64>,
+    ) -> Result<store::Plugin, DeployError> {
+        let store = self.store.by_actor(by);
+        self.swap(name, digest, store.plugin_activate(name, digest, expected)).await
+    }
+
+    /// Makes a shadow's candidate the active version, with every check of an activation, and ends the shadow.
+    pub async fn promote(
+        self: &Arc<Self>,
+        shadow: &Shadow,
+        by: &Actor,
+        expected: Option<i64>,
+    ) -> Result<(store::Plugin, Shadow), DeployError> {
+        let store = self.store.by_actor(by);
+        self.swap(&shadow.plugin, &shadow.digest, store.shadow_promote(&shadow.id, expected)).await
+    }
+
+    /// Checks that a version can be the active one, lets `change` make it that, and does what follows.
+    async fn swap<T>(
+        self: &Arc<Self>,
+        name: &str,
+        digest: &str,
+        change: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, DeployError> {
         let version = self.version_of(name, digest).await?;
         let plugin = self.loaded(digest).await?;
         if version.origin != Origin::Builtin && self.store.signing_policy().await? == SigningPolicy::Require {
@@ -102,7 +130,7 @@ impl Plugins {
         if !check.refused.is_empty() {
             return Err(DeployError::Rules(check.refused));
         }
-        let activated = self.store.by_actor(by).plugin_activate(name, digest).await?;
+        let activated = change.await?;
         self.registry.insert(&plugin);
         self.forget_unused().await?;
         self.tell_activated(&version);
@@ -110,18 +138,18 @@ impl Plugins {
     }
 
     /// Makes the version active again that was active before the present one.
-    pub async fn roll_back(self: &Arc<Self>, name: &str, by: &Actor) -> Result<store::Plugin, DeployError> {
+    pub async fn roll_back(self: &Arc<Self>, name: &str, by: &Actor, expected: Option<i64>) -> Result<store::Plugin, DeployError> {
         let plugin = self.store.plugin(name).await?;
         let Some(previous) = plugin.previous_digest else {
             let text = format!("there is no version of {name} to roll back to: none was active before the present one, or it was deleted");
             return Err(StoreError::Conflict(text).into());
         };
-        self.activate(name, &previous, by).await
+        self.activate(name, &previous, by, expected).await
     }
 
     /// Disables a plugin, or enables it again. Runs of a disabled plugin's rules fail rather than go on without them.
-    pub async fn set_disabled(&self, name: &str, disabled: bool, by: &Actor) -> Result<store::Plugin, DeployError> {
-        let plugin = self.store.by_actor(by).plugin_set_disabled(name, disabled).await?;
+    pub async fn set_disabled(&self, name: &str, disabled: bool, by: &Actor, expected: Option<i64>) -> Result<store::Plugin, DeployError> {
+        let plugin = self.store.by_actor(by).plugin_set_disabled(name, disabled, expected).await?;
         if disabled {
             self.events.send(Event::PluginDisabled { name: name.to_owned() });
         } else {
@@ -132,10 +160,10 @@ impl Plugins {
     }
 
     /// Removes a version that nothing refers to.
-    pub async fn delete_version(&self, name: &str, digest: &str, by: &Actor) -> Result<(), DeployError> {
+    pub async fn delete_version(&self, name: &str, digest: &str, by: &Actor, expected: Option<i64>) -> Result<(), DeployError> {
         let _alone = self.activating.lock().await;
         self.version_of(name, digest).await?;
-        self.store.by_actor(by).plugin_version_delete(digest).await?;
+        self.store.by_actor(by).plugin_version_delete(digest, expected).await?;
         self.forget_unused().await?;
         self.files.remove(digest)
     }

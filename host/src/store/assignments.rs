@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::audit::NOTHING;
 use super::tenants::managed_customer;
 use super::values::{flag, json};
-use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx, expect_version};
+use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx, list_tag, unchanged};
 use crate::clock::Moment;
 use crate::domain::period::Period;
 
@@ -212,7 +212,7 @@ impl Store {
         self.reach(before.tenant_id.as_deref())?;
         self.reach(fields.tenant_id.as_deref())?;
         let old = before.position;
-        expect_version("assignment", id, before.version, expected)?;
+        unchanged("assignment", id, before.version, expected)?;
         fields.check(&mut tx).await?;
         let present: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM assignments").fetch_one(&mut *tx).await?;
         let new = fields.position.unwrap_or(old).min(present);
@@ -240,10 +240,17 @@ impl Store {
         Ok(assignment)
     }
 
-    /// Puts the given assignments in the given order, in the places that they have together; the others stay where they are.
-    pub async fn assignments_reorder(&self, ids: &[String]) -> Result<Vec<Assignment>> {
+    /// What tells whether they are in the order in which they were: of all of them, whoever asks.
+    pub async fn assignments_order(&self) -> Result<i64> {
+        order_tag(&mut self.read.begin().await?).await
+    }
+
+    /// Puts the given assignments in the given order, in the places that they have together; the others stay where they are. Gives them and
+    /// the tag of the order of all.
+    pub async fn assignments_reorder(&self, ids: &[String], expected: Option<i64>) -> Result<(Vec<Assignment>, i64)> {
         self.reach(None)?;
         let mut tx = self.begin().await?;
+        unchanged("order of", "assignments", order_tag(&mut tx).await?, expected)?;
         let mut places = Vec::with_capacity(ids.len());
         for id in ids {
             let place: Option<i64> =
@@ -263,8 +270,9 @@ impl Store {
             ordered.push(assignment.bind(id).bind(place).bind(now).fetch_one(&mut *tx).await?);
         }
         self.audit(&mut tx, "order", "assignment", "all", NOTHING, Some(&ids)).await?;
+        let order = order_tag(&mut tx).await?;
         tx.commit().await?;
-        Ok(ordered)
+        Ok((ordered, order))
     }
 
     /// Removes an assignment and returns it.
@@ -273,7 +281,7 @@ impl Store {
         let found: Option<Assignment> = sqlx::query_as("SELECT * FROM assignments WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
         let assignment = found.ok_or_else(|| StoreError::not_found("assignment", id))?;
         self.reach(assignment.tenant_id.as_deref())?;
-        expect_version("assignment", id, assignment.version, expected)?;
+        unchanged("assignment", id, assignment.version, expected)?;
         sqlx::query("DELETE FROM assignments WHERE id = $1").bind(id).execute(&mut *tx).await?;
         close_gaps(&mut tx).await?;
         self.audit(&mut tx, "delete", "assignment", id, Some(&assignment), NOTHING).await?;
@@ -306,6 +314,11 @@ impl Store {
         );
         Ok(assigned.fetch_all(&self.read).await?)
     }
+}
+
+async fn order_tag(tx: &mut Tx) -> Result<i64> {
+    let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM assignments ORDER BY position").fetch_all(&mut **tx).await?;
+    Ok(list_tag(&ids))
 }
 
 /// Numbers the list from 1 again, keeping its order.

@@ -7,7 +7,7 @@ use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use super::audit::NOTHING;
-use super::{Result, Store, StoreError, Tx, checked_name, expect_version, unique};
+use super::{Page, PageRequest, Result, Store, StoreError, Tx, checked_name, unchanged, unique};
 use crate::clock::Moment;
 use crate::domain::access::Organisation;
 
@@ -42,6 +42,7 @@ struct Stored {
     id: String,
     tenant_id: String,
     name: String,
+    name_key: String,
     created_by: String,
     version: i64,
     created_at: Moment,
@@ -50,7 +51,7 @@ struct Stored {
 
 impl Stored {
     fn with(self, subaccounts: Vec<String>) -> CostCenter {
-        let Self { id, tenant_id, name, created_by, version, created_at, updated_at } = self;
+        let Self { id, tenant_id, name, created_by, version, created_at, updated_at, .. } = self;
         CostCenter { id, tenant_id, name, subaccounts, created_by, version, created_at, updated_at }
     }
 }
@@ -98,18 +99,17 @@ impl Store {
     }
 
     /// A tenant's, by name.
-    pub async fn cost_centers(&self, tenant_id: &str) -> Result<Vec<CostCenter>> {
+    pub async fn cost_centers(&self, tenant_id: &str, page: &PageRequest) -> Result<Page<CostCenter>> {
         self.tenant(tenant_id).await?;
-        let all: Vec<Stored> = sqlx::query_as("SELECT * FROM cost_centers WHERE tenant_id = $1 ORDER BY name_key")
-            .bind(tenant_id)
-            .fetch_all(&self.read)
-            .await?;
-        let mut centers = Vec::with_capacity(all.len());
-        for stored in all {
+        let found = sqlx::query_as("SELECT * FROM cost_centers WHERE tenant_id = $1 AND name_key > $2 ORDER BY name_key LIMIT $3");
+        let found: Vec<Stored> = found.bind(tenant_id).bind(page.after()).bind(page.fetch()).fetch_all(&self.read).await?;
+        let found = page.page(found, |stored: &Stored| stored.name_key.clone());
+        let mut centers = Vec::with_capacity(found.items.len());
+        for stored in found.items {
             let subaccounts = sqlx::query_scalar(SUBACCOUNTS).bind(&stored.id).fetch_all(&self.read).await?;
             centers.push(stored.with(subaccounts));
         }
-        Ok(centers)
+        Ok(Page { items: centers, next: found.next })
     }
 
     pub async fn cost_center_update(&self, id: &str, fields: &CostCenterFields, expected: Option<i64>) -> Result<CostCenter> {
@@ -118,7 +118,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let current: Option<i64> =
             sqlx::query_scalar("SELECT version FROM cost_centers WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
-        expect_version("cost center", id, current.ok_or_else(|| StoreError::not_found("cost center", id))?, expected)?;
+        unchanged("cost center", id, current.ok_or_else(|| StoreError::not_found("cost center", id))?, expected)?;
         let stored: Stored = sqlx::query_as(
             "UPDATE cost_centers SET name = $2, name_key = $3, version = version + 1, updated_at = $4 WHERE id = $1 RETURNING *",
         )
@@ -141,7 +141,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let current: Option<i64> =
             sqlx::query_scalar("SELECT version FROM cost_centers WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
-        expect_version("cost center", id, current.ok_or_else(|| StoreError::not_found("cost center", id))?, expected)?;
+        unchanged("cost center", id, current.ok_or_else(|| StoreError::not_found("cost center", id))?, expected)?;
         let limited: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM membership_cost_centers WHERE cost_center_id = $1")
             .bind(id)
             .fetch_one(&mut *tx)

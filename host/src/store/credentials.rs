@@ -2,13 +2,15 @@
 
 use super::audit::NOTHING;
 use super::integrations::find;
-use super::{Integration, IntegrationKind, Result, Store, StoreError};
+use super::{Integration, IntegrationKind, Result, Store, StoreError, Tx, unchanged};
+use crate::clock::Moment;
 
 impl Store {
     /// Sets an integration's credentials in place of those before. `hint` is the end of the access key's id.
-    pub async fn credentials_set(&self, integration_id: &str, sealed: &str, hint: &str) -> Result<Integration> {
+    pub async fn credentials_set(&self, integration_id: &str, sealed: &str, hint: &str, expected: Option<i64>) -> Result<Integration> {
         let mut tx = self.begin().await?;
         let before = self.find_seen(&mut tx, integration_id).await?;
+        unchanged("integration", integration_id, before.version, expected)?;
         if before.kind != IntegrationKind::S3 {
             return Err(StoreError::Invalid("a folder has no credentials".to_owned()));
         }
@@ -22,6 +24,7 @@ impl Store {
         .bind(self.clock.now())
         .execute(&mut *tx)
         .await?;
+        count_change(&mut tx, integration_id, self.clock.now()).await?;
         let after = find(&mut tx, integration_id).await?;
         let (old, new) = (before.credentials.as_ref(), after.credentials.as_ref());
         self.audit(&mut tx, "set", "credentials", integration_id, old, new).await?;
@@ -29,13 +32,15 @@ impl Store {
         Ok(after)
     }
 
-    pub async fn credentials_delete(&self, integration_id: &str) -> Result<()> {
+    pub async fn credentials_delete(&self, integration_id: &str, expected: Option<i64>) -> Result<()> {
         let mut tx = self.begin().await?;
         let before = self.find_seen(&mut tx, integration_id).await?;
+        unchanged("integration", integration_id, before.version, expected)?;
         let Some(hint) = &before.credentials else {
             return Err(StoreError::Conflict(format!("the integration {} has no credentials", before.name)));
         };
         sqlx::query("DELETE FROM integration_credentials WHERE integration_id = $1").bind(integration_id).execute(&mut *tx).await?;
+        count_change(&mut tx, integration_id, self.clock.now()).await?;
         self.audit(&mut tx, "delete", "credentials", integration_id, Some(hint), NOTHING).await?;
         tx.commit().await?;
         Ok(())
@@ -74,4 +79,11 @@ impl Store {
         tx.commit().await?;
         Ok(Ok(done))
     }
+}
+
+/// The integration shows whether it has credentials: they are a part of it.
+async fn count_change(tx: &mut Tx, integration_id: &str, now: Moment) -> Result<()> {
+    let counted = sqlx::query("UPDATE integrations SET version = version + 1, updated_at = $2 WHERE id = $1");
+    counted.bind(integration_id).bind(now).execute(&mut **tx).await?;
+    Ok(())
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::audit::NOTHING;
+use super::tags::tag_of;
 use super::values::to_json;
-use super::{MAX_NAME, Result, Store, StoreError, Tx};
+use super::{MAX_NAME, Result, Store, StoreError, Tx, unchanged};
 
 /// The setting's name.
 const DOMAINS: &str = "domains";
@@ -66,12 +67,14 @@ impl Store {
     }
 
     /// Sets all of them. Refused while a tenant's contact would be elsewhere.
-    pub async fn domains_set(&self, domains: &[String]) -> Result<Vec<String>> {
+    pub async fn domains_set(&self, domains: &[String], expected: Option<i64>) -> Result<Vec<String>> {
         if domains.len() > MAX_DOMAINS {
             return Err(StoreError::Invalid(format!("{} domains; at most {MAX_DOMAINS}", domains.len())));
         }
         let domains = domains.iter().map(|domain| checked_domain(domain)).collect::<Result<BTreeSet<String>>>()?;
         let mut tx = self.begin().await?;
+        let before = stored(&mut tx).await?;
+        unchanged("setting", DOMAINS, tag_of(before.iter().flatten().map(String::as_str)), expected)?;
         let contacts: Vec<(String, String)> =
             sqlx::query_as("SELECT name, contact_email FROM tenants WHERE contact_email IS NOT NULL ORDER BY name")
                 .fetch_all(&mut *tx)
@@ -84,7 +87,6 @@ impl Store {
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             return Err(StoreError::Conflict(format!("tenants have their contact on another domain: {told}{more}; change those first")));
         }
-        let before = stored(&mut tx).await?;
         sqlx::query(
             "INSERT INTO settings (name, value, updated_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET value = $2, updated_at = $3",
         )

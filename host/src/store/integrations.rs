@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::audit::NOTHING;
 use super::exclude::Exclude;
 use super::tenants::managed_customer;
-use super::{DbRow, MAX_TEXT, Page, PageRequest, Result, Store, StoreError, Tx, checked_name, containing, expect_version, unique};
+use super::{DbRow, MAX_TEXT, Page, PageRequest, Result, Store, StoreError, Tx, checked_name, containing, unchanged, unique};
 use crate::clock::Moment;
 
 /// Minutes between two looks at an integration: providers refresh a bill a few times a day, and a look is cheap.
@@ -319,7 +319,7 @@ impl Store {
         let before = self.find_seen(&mut tx, id).await?;
         let fields = &self.permitted(fields, Some(&before))?;
         let (name, name_key) = fields.checked()?;
-        expect_version("integration", id, before.version, expected)?;
+        unchanged("integration", id, before.version, expected)?;
         if fields.tenant_id.is_some() && fields.tenant_id != before.tenant_id {
             return Err(StoreError::Conflict("whose an integration is, is chosen when it is made".to_owned()));
         }
@@ -374,7 +374,7 @@ impl Store {
     pub async fn integration_delete(&self, id: &str, expected: Option<i64>) -> Result<Vec<String>> {
         let mut tx = self.begin().await?;
         let before = self.find_seen(&mut tx, id).await?;
-        expect_version("integration", id, before.version, expected)?;
+        unchanged("integration", id, before.version, expected)?;
         let folders = snapshot_folders(&mut tx, id).await?;
         sqlx::query("DELETE FROM integrations WHERE id = $1").bind(id).execute(&mut *tx).await?;
         self.audit(&mut tx, "delete", "integration", id, Some(&before), NOTHING).await?;

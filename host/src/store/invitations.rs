@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::audit::NOTHING;
 use super::domains::checked_email;
 use super::values::{json, to_json};
-use super::{DbRow, Membership, MembershipFields, Page, PageRequest, Result, Store, StoreError, User, UserFields};
+use super::{DbRow, Membership, MembershipFields, Page, PageRequest, Result, Store, StoreError, User, UserFields, unchanged};
 use crate::clock::Moment;
 use crate::domain::access::{Organisation, Role};
 
@@ -123,12 +123,21 @@ impl Store {
         Ok(page.page(items, |invitation: &Invitation| invitation.id.clone()))
     }
 
+    /// One that still opens.
+    pub async fn invitation(&self, id: &str) -> Result<Invitation> {
+        let found = sqlx::query_as("SELECT * FROM invitations WHERE id = $1 AND expires_at > $2");
+        let found: Option<Invitation> = found.bind(id).bind(self.clock.now()).fetch_optional(&self.read).await?;
+        let seen = found.filter(|invitation| self.see_organisation(&invitation.organisation).is_ok());
+        seen.ok_or_else(|| StoreError::not_found("invitation", id))
+    }
+
     /// Takes an invitation back: its link opens nothing any more.
-    pub async fn invitation_revoke(&self, id: &str) -> Result<()> {
+    pub async fn invitation_revoke(&self, id: &str, expected: Option<i64>) -> Result<()> {
         let mut tx = self.begin().await?;
         let found: Option<Invitation> = sqlx::query_as("SELECT * FROM invitations WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
         let invitation = found.filter(|invitation| self.see_organisation(&invitation.organisation).is_ok());
         let invitation = invitation.ok_or_else(|| StoreError::not_found("invitation", id))?;
+        unchanged("invitation", id, invitation.tag(), expected)?;
         sqlx::query("DELETE FROM invitations WHERE id = $1").bind(id).execute(&mut *tx).await?;
         self.audit(&mut tx, "delete", "invitation", id, Some(&invitation), NOTHING).await?;
         tx.commit().await?;

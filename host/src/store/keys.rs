@@ -5,7 +5,8 @@ use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use super::audit::NOTHING;
-use super::{Result, Store, StoreError, checked_name};
+use super::page::moment_key;
+use super::{Page, PageRequest, Result, Store, StoreError, checked_name, unchanged};
 use crate::clock::Moment;
 
 /// A public key whose signatures count until it is revoked.
@@ -72,11 +73,12 @@ impl Store {
     }
 
     /// Ends the trust in a key. What it signed and is active stays active; nothing that it signed is activated again under `require`.
-    pub async fn key_revoke(&self, id: &str) -> Result<TrustedKey> {
+    pub async fn key_revoke(&self, id: &str, expected: Option<i64>) -> Result<TrustedKey> {
         let mut tx = self.begin().await?;
         let found: Option<TrustedKey> =
             sqlx::query_as("SELECT * FROM signing_keys WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
         let before = found.ok_or_else(|| StoreError::not_found("key", id))?;
+        unchanged("key", id, before.tag(), expected)?;
         if before.revoked_at.is_some() {
             return Ok(before);
         }
@@ -90,7 +92,22 @@ impl Store {
         Ok(key)
     }
 
-    /// All keys, revoked ones too, oldest first. An MSP has a handful.
+    pub async fn key(&self, id: &str) -> Result<TrustedKey> {
+        let found = sqlx::query_as("SELECT * FROM signing_keys WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
+        found.ok_or_else(|| StoreError::not_found("key", id))
+    }
+
+    /// Keys, revoked ones too, oldest first.
+    pub async fn keys_page(&self, page: &PageRequest) -> Result<Page<TrustedKey>> {
+        let (at, id) = page.after_moment()?;
+        let items = sqlx::query_as(
+            "SELECT * FROM signing_keys WHERE created_at > $1 OR (created_at = $1 AND id > $2) ORDER BY created_at, id LIMIT $3",
+        );
+        let items = items.bind(at).bind(id).bind(page.fetch()).fetch_all(&self.read).await?;
+        Ok(page.page(items, |key: &TrustedKey| moment_key(key.created_at, &key.id)))
+    }
+
+    /// All keys, for checking a signature: an MSP has a handful.
     pub async fn keys(&self) -> Result<Vec<TrustedKey>> {
         Ok(sqlx::query_as("SELECT * FROM signing_keys ORDER BY created_at, id").fetch_all(&self.read).await?)
     }
@@ -101,10 +118,11 @@ impl Store {
         Ok(found.unwrap_or_default())
     }
 
-    pub async fn signing_policy_set(&self, policy: SigningPolicy) -> Result<()> {
+    pub async fn signing_policy_set(&self, policy: SigningPolicy, expected: Option<i64>) -> Result<()> {
         let mut tx = self.begin().await?;
         let before: Option<SigningPolicy> =
             sqlx::query_scalar("SELECT value FROM settings WHERE name = $1").bind(POLICY).fetch_optional(&mut *tx).await?;
+        unchanged("setting", POLICY, before.unwrap_or_default().tag(), expected)?;
         sqlx::query(
             "INSERT INTO settings (name, value, updated_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET value = $2, updated_at = $3",
         )

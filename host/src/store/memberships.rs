@@ -10,7 +10,7 @@ use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
 use super::audit::NOTHING;
-use super::{AccountKey, DbRow, Result, Store, StoreError, Tx, User, View, unique};
+use super::{ABSENT, AccountKey, DbRow, Result, Store, StoreError, Tx, User, View, unchanged, unique};
 use crate::clock::Moment;
 use crate::domain::access::{Organisation, Role};
 
@@ -121,11 +121,12 @@ impl Store {
     }
 
     /// Changes what a member is, or makes a known person one.
-    pub async fn membership_set(&self, user_id: &str, fields: &MembershipFields) -> Result<Membership> {
+    pub async fn membership_set(&self, user_id: &str, fields: &MembershipFields, expected: Option<i64>) -> Result<Membership> {
         self.see_organisation(&fields.organisation)?;
         let user = self.user(user_id).await?;
         let mut tx = self.begin().await?;
         let before = memberships_of(&mut tx, user_id).await?.into_iter().find(|known| known.organisation == fields.organisation);
+        unchanged("membership", user_id, before.as_ref().map_or(ABSENT, Membership::tag), expected)?;
         let after = match before {
             None if fields.organisation == Organisation::Msp => return Err(super::users::known_already(&user.email)),
             None => insert_membership(self, &mut tx, &user, fields).await?,
@@ -151,7 +152,7 @@ impl Store {
     }
 
     /// Ends a membership with its sessions and tokens. Who belongs to nothing any more is removed.
-    pub async fn membership_remove(&self, user_id: &str, organisation: &Organisation) -> Result<()> {
+    pub async fn membership_remove(&self, user_id: &str, organisation: &Organisation, expected: Option<i64>) -> Result<()> {
         self.see_organisation(organisation)?;
         let user = self.user(user_id).await?;
         let mut tx = self.begin().await?;
@@ -159,6 +160,7 @@ impl Store {
         let Some(membership) = all.iter().find(|known| known.organisation == *organisation) else {
             return Err(StoreError::not_found("membership", &format!("of {user_id} in {organisation}")));
         };
+        unchanged("membership", user_id, membership.tag(), expected)?;
         keep_an_owner(&mut tx, membership, None).await?;
         sqlx::query("DELETE FROM memberships WHERE user_id = $1 AND organisation = $2")
             .bind(user_id)

@@ -45,6 +45,7 @@ mod sign_in;
 mod snapshots;
 mod splits;
 mod subaccounts;
+mod tags;
 mod teams;
 mod tenants;
 #[cfg(test)]
@@ -96,6 +97,7 @@ pub use sign_in::{Admission, ClientSecret, GroupRole, SignIn, SignInFields, Vouc
 pub use snapshots::{CurrencyTotal, Holding, HoldingFilter, Import, Part, PeriodContent, Snapshot, SnapshotState, SubaccountContent};
 pub use splits::{PeriodSplit, TenantShare};
 pub use subaccounts::{Assign, Considered, Moved, Subaccount, SubaccountFilter, TenantName};
+pub use tags::{ABSENT, list_tag};
 pub use teams::{Team, TeamFields};
 pub use tenants::{Tenant, TenantFields, TenantFilter, TenantKind, TenantState};
 pub use tokens::{NewToken, Token};
@@ -262,8 +264,9 @@ fn unique(error: sqlx::Error, message: impl FnOnce(&str) -> String) -> StoreErro
     }
 }
 
-/// Checks the version that the caller read, if it names one.
-fn expect_version(noun: &'static str, id: &str, current: i64, expected: Option<i64>) -> Result<()> {
+/// Checks the version that the caller read, if it names one. A change does so in its own transaction; by itself this is for what changes
+/// nothing here.
+pub fn unchanged(noun: &'static str, id: &str, current: i64, expected: Option<i64>) -> Result<()> {
     match expected {
         Some(expected) if expected != current => Err(StoreError::Changed { noun, id: id.to_owned(), current }),
         _ => Ok(()),

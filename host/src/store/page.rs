@@ -3,6 +3,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::{Result, StoreError};
+use crate::clock::Moment;
+
 /// Items of one page at most: enough for any screen, and a page of runs stays below a few megabytes.
 pub const MAX_PAGE: u32 = 1_000;
 
@@ -38,6 +41,16 @@ impl PageRequest {
         self.after.as_deref().unwrap_or_default()
     }
 
+    /// The same of a list by time, as [`moment_key`] wrote it: the moment, and what the item is called.
+    pub(super) fn after_moment(&self) -> Result<(Moment, &str)> {
+        let after = self.after();
+        if after.is_empty() {
+            return Ok((Moment(i64::MIN), after));
+        }
+        let found = after.split_once('.').and_then(|(at, id)| Some((Moment(at.parse().ok()?), id)));
+        found.ok_or_else(|| StoreError::Invalid("not a page of this list".to_owned()))
+    }
+
     /// Whether so many items are the page, and one more to see that there is another.
     pub(super) fn is_filled(&self, items: usize) -> bool {
         items > self.limit as usize
@@ -54,6 +67,11 @@ impl PageRequest {
         items.truncate(limit);
         Page { next: if more { items.last().map(key) } else { None }, items }
     }
+}
+
+/// Where an item stands in a list by time.
+pub(super) fn moment_key(at: Moment, id: &str) -> String {
+    format!("{}.{id}", at.0)
 }
 
 /// A part of a list. `next` is absent on the last.

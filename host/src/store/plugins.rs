@@ -7,8 +7,9 @@ use utoipa::ToSchema;
 
 use super::audit::NOTHING;
 use super::deployments::{self, Deployment};
+use super::page::moment_key;
 use super::values::{Flag, count, counted, json, to_json};
-use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx};
+use super::{ABSENT, DbRow, Page, PageRequest, Result, Shadow, ShadowState, Store, StoreError, Tx, unchanged};
 use crate::clock::Moment;
 use crate::domain::rule::{Capability, Manifest};
 
@@ -106,7 +107,7 @@ impl Store {
             self.audit(&mut tx, "create", "plugin version", new.digest, NOTHING, Some(&made)).await?;
         }
         if activate {
-            self.activate(&mut tx, &new.manifest.name, new.digest).await?;
+            self.activate(&mut tx, &new.manifest.name, new.digest, None).await?;
         }
         if let Some(deployment) = deployment {
             deployments::save(&mut tx, deployment, self.daemon()).await?;
@@ -116,10 +117,25 @@ impl Store {
     }
 
     /// Makes a stored version the active one of its name: rolling back.
-    pub async fn plugin_activate(&self, name: &str, digest: &str) -> Result<Plugin> {
+    pub async fn plugin_activate(&self, name: &str, digest: &str, expected: Option<i64>) -> Result<Plugin> {
         let mut tx = self.begin().await?;
+        let plugin = self.activate_stored(&mut tx, name, digest, expected).await?;
+        tx.commit().await?;
+        Ok(plugin)
+    }
+
+    /// Makes a shadow's version the active one and ends the shadow: both or neither.
+    pub async fn shadow_promote(&self, id: &str, expected: Option<i64>) -> Result<(Plugin, Shadow)> {
+        let mut tx = self.begin().await?;
+        let shadow = self.end_shadow(&mut tx, id, ShadowState::Promoted, expected).await?;
+        let plugin = self.activate_stored(&mut tx, &shadow.plugin, &shadow.digest, None).await?;
+        tx.commit().await?;
+        Ok((plugin, shadow))
+    }
+
+    async fn activate_stored(&self, tx: &mut Tx, name: &str, digest: &str, expected: Option<i64>) -> Result<Plugin> {
         let owner: Option<String> =
-            sqlx::query_scalar("SELECT name FROM plugin_versions WHERE digest = $1").bind(digest).fetch_optional(&mut *tx).await?;
+            sqlx::query_scalar("SELECT name FROM plugin_versions WHERE digest = $1").bind(digest).fetch_optional(&mut **tx).await?;
         match owner {
             None => return Err(StoreError::not_found("plugin version", digest)),
             Some(owner) if owner != name => {
@@ -127,14 +143,13 @@ impl Store {
             }
             Some(_) => {}
         }
-        let plugin = self.activate(&mut tx, name, digest).await?;
-        tx.commit().await?;
-        Ok(plugin)
+        self.activate(tx, name, digest, expected).await
     }
 
     /// The swap itself: one row.
-    async fn activate(&self, tx: &mut Tx, name: &str, digest: &str) -> Result<Plugin> {
+    async fn activate(&self, tx: &mut Tx, name: &str, digest: &str, expected: Option<i64>) -> Result<Plugin> {
         let before: Option<Plugin> = sqlx::query_as("SELECT * FROM plugins WHERE name = $1").bind(name).fetch_optional(&mut **tx).await?;
+        unchanged("plugin", name, before.as_ref().map_or(ABSENT, |before| before.version), expected)?;
         if let Some(before) = before.as_ref().filter(|before| before.active_digest == digest) {
             return Ok(before.clone());
         }
@@ -148,10 +163,11 @@ impl Store {
         Ok(plugin)
     }
 
-    pub async fn plugin_set_disabled(&self, name: &str, disabled: bool) -> Result<Plugin> {
+    pub async fn plugin_set_disabled(&self, name: &str, disabled: bool, expected: Option<i64>) -> Result<Plugin> {
         let mut tx = self.begin().await?;
         let found: Option<Plugin> = sqlx::query_as("SELECT * FROM plugins WHERE name = $1").bind(name).fetch_optional(&mut *tx).await?;
         let before = found.ok_or_else(|| StoreError::not_found("plugin", name))?;
+        unchanged("plugin", name, before.version, expected)?;
         if before.disabled == disabled {
             return Ok(before);
         }
@@ -187,6 +203,17 @@ impl Store {
         found.ok_or_else(|| StoreError::not_found("plugin version", digest))
     }
 
+    /// Versions of a name, oldest first.
+    pub async fn plugin_versions_page(&self, name: &str, page: &PageRequest) -> Result<Page<PluginVersion>> {
+        let (at, digest) = page.after_moment()?;
+        let items = sqlx::query_as(
+            "SELECT * FROM plugin_versions WHERE name = $1 AND (created_at > $2 OR (created_at = $2 AND digest > $3)) \
+             ORDER BY created_at, digest LIMIT $4",
+        );
+        let items = items.bind(name).bind(at).bind(digest).bind(page.fetch()).fetch_all(&self.read).await?;
+        Ok(page.page(items, |version: &PluginVersion| moment_key(version.created_at, &version.digest)))
+    }
+
     /// All versions of a name, oldest first.
     pub async fn plugin_versions(&self, name: &str) -> Result<Vec<PluginVersion>> {
         Ok(sqlx::query_as("SELECT * FROM plugin_versions WHERE name = $1 ORDER BY created_at, digest")
@@ -210,8 +237,15 @@ impl Store {
 
     /// Removes a version that nothing refers to: it is not active, no rule is pinned to it, no shadow runs it, and no run that is kept was
     /// rated by it, since such a run could not be explained or computed again without it.
-    pub async fn plugin_version_delete(&self, digest: &str) -> Result<()> {
+    pub async fn plugin_version_delete(&self, digest: &str, expected: Option<i64>) -> Result<()> {
         let mut tx = self.begin().await?;
+        let of: Option<Plugin> = sqlx::query_as("SELECT p.* FROM plugins p JOIN plugin_versions v ON v.name = p.name WHERE v.digest = $1")
+            .bind(digest)
+            .fetch_optional(&mut *tx)
+            .await?;
+        if let Some(of) = of {
+            unchanged("plugin", &of.name, of.version, expected)?;
+        }
         let active: Option<String> =
             sqlx::query_scalar("SELECT name FROM plugins WHERE active_digest = $1").bind(digest).fetch_optional(&mut *tx).await?;
         if let Some(name) = active {

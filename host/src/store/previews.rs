@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::integrations::shortened;
 use super::values::{count, counted, json, to_json};
-use super::{DbRow, MAX_TEXT, Page, PageRequest, Result, Store, StoreError};
+use super::{DbRow, MAX_TEXT, Page, PageRequest, Result, Store, StoreError, unchanged};
 use crate::clock::Moment;
 
 /// Previews that are kept; a new one takes the place of the oldest that has ended.
@@ -23,6 +23,17 @@ pub enum PreviewState {
     Running,
     Done,
     Failed,
+}
+
+impl PreviewState {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -140,8 +151,13 @@ impl Store {
         Ok(())
     }
 
-    pub async fn preview_delete(&self, id: &str) -> Result<()> {
-        let gone = self.change(sqlx::query("DELETE FROM previews WHERE id = $1").bind(id)).await?;
-        if gone == 0 { Err(StoreError::not_found("preview", id)) } else { Ok(()) }
+    pub async fn preview_delete(&self, id: &str, expected: Option<i64>) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let found: Option<Preview> = sqlx::query_as("SELECT * FROM previews WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
+        let preview = found.ok_or_else(|| StoreError::not_found("preview", id))?;
+        unchanged("preview", id, preview.tag(), expected)?;
+        sqlx::query("DELETE FROM previews WHERE id = $1").bind(id).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::FromRow;
 use utoipa::ToSchema;
 
-use super::{Result, Store, StoreError, expect_version};
+use super::{Result, Store, StoreError, unchanged};
 use crate::clock::Moment;
 
 /// Instructions of one run. Twenty million charges through twenty rules of an interpreter, each at 4,900 a charge, are this many; compiled
@@ -101,7 +101,7 @@ impl Store {
         let found: Option<TenantQuota> =
             sqlx::query_as("SELECT * FROM tenant_quotas WHERE tenant_id = $1").bind(tenant_id).fetch_optional(&mut *tx).await?;
         let before = found.unwrap_or_else(|| TenantQuota::default_of(tenant_id));
-        expect_version("quota of tenant", tenant_id, before.version, expected)?;
+        unchanged("quota of tenant", tenant_id, before.version, expected)?;
         let quota: TenantQuota = sqlx::query_as(
             "INSERT INTO tenant_quotas (tenant_id, fuel, time_ms, memory_mib, concurrent_runs, version, updated_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant_id) DO UPDATE SET fuel = $2, time_ms = $3, memory_mib = $4, \

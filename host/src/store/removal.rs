@@ -11,7 +11,7 @@ use super::audit::NOTHING;
 use super::integrations::snapshot_folders;
 use super::tenants::find;
 use super::values::count;
-use super::{DbRow, Result, Store, StoreError, TenantName, Tx, expect_version};
+use super::{DbRow, Result, Store, StoreError, TenantName, Tx, unchanged};
 use crate::domain::period::Period;
 
 /// Something that is named in a list of what goes.
@@ -110,7 +110,7 @@ impl Store {
         self.see_tenant(id)?;
         let mut tx = self.begin().await?;
         let before = find(&mut tx, id).await?;
-        expect_version("tenant", id, before.version, expected)?;
+        unchanged("tenant", id, before.version, expected)?;
         if before.name != name.trim() {
             let text = format!("deleting a tenant is for good: give its name again, name={}, as it is written", before.name);
             return Err(StoreError::Invalid(text));

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::audit::NOTHING;
 use super::values::{json, to_json};
-use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx, checked_name, expect_version, unique};
+use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx, checked_name, unchanged, unique};
 use crate::clock::Moment;
 
 /// Bytes of a configuration: a price book of ten thousand services fits.
@@ -125,7 +125,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let found: Option<Rule> = sqlx::query_as("SELECT * FROM rules WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
         let before = found.ok_or_else(|| StoreError::not_found("rule", id))?;
-        expect_version("rule", id, before.version, expected)?;
+        unchanged("rule", id, before.version, expected)?;
         fields.check_plugin(&mut tx).await?;
         let rule: Rule = sqlx::query_as(
             "UPDATE rules SET title = $2, title_key = $3, plugin = $4, pinned_digest = $5, config = $6, version = version + 1, \
@@ -151,7 +151,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let found: Option<Rule> = sqlx::query_as("SELECT * FROM rules WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
         let before = found.ok_or_else(|| StoreError::not_found("rule", id))?;
-        expect_version("rule", id, before.version, expected)?;
+        unchanged("rule", id, before.version, expected)?;
         let used: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM assignments WHERE rule_id = $1").bind(id).fetch_one(&mut *tx).await?;
         if used > 0 {
             let used = if used == 1 { "an assignment".to_owned() } else { format!("{used} assignments") };

@@ -12,7 +12,7 @@ use super::integrations::shortened;
 use super::run_logs::put_logs;
 use super::splits::{PeriodSplit, put_split};
 use super::values::{count, counted, json, to_json};
-use super::{DbRow, MAX_TEXT, Page, PageRequest, Result, Store, StoreError, Tx};
+use super::{DbRow, MAX_TEXT, Page, PageRequest, Result, Store, StoreError, Tx, unchanged};
 use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
@@ -249,14 +249,18 @@ impl Store {
     }
 
     /// Queues a failed run again. Only the newest of its tenant, period and currency: what a newer one did stays.
-    pub async fn run_retry(&self, id: &str) -> Result<Run> {
-        self.run(id).await?;
+    pub async fn run_retry(&self, id: &str, expected: Option<i64>) -> Result<Run> {
+        let mut tx = self.begin().await?;
+        let found: Option<Run> = sqlx::query_as("SELECT * FROM runs WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
+        let before = found.filter(|run| self.view.sees(&run.tenant_id)).ok_or_else(|| StoreError::not_found("run", id))?;
+        unchanged("run", id, before.tag(), expected)?;
         let queued = sqlx::query_as(
             "UPDATE runs SET state = 'queued', failure = NULL, started_at = NULL, finished_at = NULL, progress_done = 0 \
              WHERE id = $1 AND state = 'failed' AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.tenant_id = runs.tenant_id \
              AND n.period = runs.period AND n.currency = runs.currency AND n.id > runs.id) RETURNING *",
         );
-        let queued = self.change_one(queued.bind(id)).await?;
+        let queued = queued.bind(id).fetch_optional(&mut *tx).await?;
+        tx.commit().await?;
         self.changed(queued, id, "be tried again").await
     }
 

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::audit::NOTHING;
 use super::integrations::shortened;
 use super::values::{count, counted, to_json};
-use super::{DbRow, MAX_TEXT, Page, PageRequest, Result, Store, StoreError};
+use super::{DbRow, MAX_TEXT, Page, PageRequest, Result, Store, StoreError, Tx, unchanged};
 use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
@@ -23,6 +23,16 @@ pub enum ShadowState {
     /// It is, or was, the active version.
     Promoted,
     Dropped,
+}
+
+impl ShadowState {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Promoted => "promoted",
+            Self::Dropped => "dropped",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, ToSchema)]
@@ -145,10 +155,17 @@ impl Store {
     }
 
     /// Ends a running shadow. What it found stays.
-    pub async fn shadow_end(&self, id: &str, state: ShadowState) -> Result<Shadow> {
+    pub async fn shadow_end(&self, id: &str, state: ShadowState, expected: Option<i64>) -> Result<Shadow> {
         let mut tx = self.begin().await?;
-        let found: Option<Shadow> = sqlx::query_as("SELECT * FROM shadows WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
+        let shadow = self.end_shadow(&mut tx, id, state, expected).await?;
+        tx.commit().await?;
+        Ok(shadow)
+    }
+
+    pub(super) async fn end_shadow(&self, tx: &mut Tx, id: &str, state: ShadowState, expected: Option<i64>) -> Result<Shadow> {
+        let found: Option<Shadow> = sqlx::query_as("SELECT * FROM shadows WHERE id = $1").bind(id).fetch_optional(&mut **tx).await?;
         let before = found.ok_or_else(|| StoreError::not_found("shadow", id))?;
+        unchanged("shadow", id, before.tag(), expected)?;
         if before.state != ShadowState::Running {
             return Err(StoreError::Conflict(format!("the shadow {id} has ended already")));
         }
@@ -156,11 +173,10 @@ impl Store {
             .bind(id)
             .bind(state)
             .bind(self.clock.now())
-            .fetch_one(&mut *tx)
+            .fetch_one(&mut **tx)
             .await?;
         let action = if state == ShadowState::Promoted { "promote" } else { "drop" };
-        self.audit(&mut tx, action, "shadow", id, Some(&before), Some(&shadow)).await?;
-        tx.commit().await?;
+        self.audit(tx, action, "shadow", id, Some(&before), Some(&shadow)).await?;
         Ok(shadow)
     }
 

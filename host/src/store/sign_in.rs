@@ -11,7 +11,7 @@ use super::audit::NOTHING;
 use super::memberships::{keep_an_owner, memberships_of};
 use super::values::{json, to_json};
 use super::{
-    DbRow, MAX_NAME, MAX_TEXT, MembershipFields, Result, Store, StoreError, Tx, User, UserFields, UserState, checked_name, expect_version,
+    DbRow, MAX_NAME, MAX_TEXT, MembershipFields, Result, Store, StoreError, Tx, User, UserFields, UserState, checked_name, unchanged,
 };
 use crate::clock::Moment;
 use crate::domain::access::{Organisation, Role};
@@ -210,7 +210,7 @@ impl Store {
         }
         let before = stored(&mut tx, organisation).await?;
         let version = before.as_ref().map_or(0, |(before, _)| before.version);
-        expect_version("sign-in provider of", organisation.name(), version, expected)?;
+        unchanged("sign-in provider of", organisation.name(), version, expected)?;
         let secret = match (&fields.secret, &before) {
             (ClientSecret::Sealed(sealed), _) => Some(sealed.clone()),
             (ClientSecret::Keep, Some((before, Some(_)))) if before.issuer != fields.issuer => {
@@ -253,7 +253,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let before = stored(&mut tx, organisation).await?.map(|(before, _)| before);
         let before = before.ok_or_else(|| StoreError::not_found("sign-in provider of", organisation.name()))?;
-        expect_version("sign-in provider of", organisation.name(), before.version, expected)?;
+        unchanged("sign-in provider of", organisation.name(), before.version, expected)?;
         for statement in [
             "DELETE FROM sessions WHERE organisation = $1 AND issuer IS NOT NULL",
             "DELETE FROM identities WHERE organisation = $1",

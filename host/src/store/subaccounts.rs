@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::holders::{holders_from, is_held_from, rows_of};
 use super::tenants::managed_customer;
 use super::values::literally;
-use super::{Page, PageRequest, Result, Store, StoreError, Tx};
+use super::{Page, PageRequest, Result, Store, StoreError, Tx, unchanged};
 use crate::clock::Moment;
 use crate::domain::period::Period;
 
@@ -58,6 +58,8 @@ pub struct Assign {
     pub from_period: Option<Period>,
     /// The tenant that gives them up, if one holds them: they move without being released in between.
     pub from_tenant_id: Option<String>,
+    /// The tag that each of them must have.
+    pub expected: Option<i64>,
 }
 
 /// A tenant as a person knows it.
@@ -165,6 +167,7 @@ impl Store {
         let considered = self.consider(tx, wanted).await?;
         let mut moved = Vec::new();
         for Considered { subaccount, refused, changes, .. } in considered {
+            unchanged("subaccount", &subaccount.id, subaccount.tag(), wanted.expected)?;
             let id = subaccount.id;
             if let Some(holder) = refused.first() {
                 let (tenant, tenant_id) = (&holder.name, &holder.id);

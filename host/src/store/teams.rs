@@ -7,7 +7,7 @@ use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use super::audit::NOTHING;
-use super::{Page, PageRequest, Result, Store, StoreError, Tx, checked_name, expect_version, unique};
+use super::{Page, PageRequest, Result, Store, StoreError, Tx, checked_name, unchanged, unique};
 use crate::clock::Moment;
 
 /// People, or tenants, of one team at most.
@@ -96,7 +96,7 @@ impl Store {
         let before = self.team(id).await?;
         let mut tx = self.begin().await?;
         let current: Option<i64> = sqlx::query_scalar("SELECT version FROM teams WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
-        expect_version("team", id, current.ok_or_else(|| StoreError::not_found("team", id))?, expected)?;
+        unchanged("team", id, current.ok_or_else(|| StoreError::not_found("team", id))?, expected)?;
         let stored: Stored =
             sqlx::query_as("UPDATE teams SET name = $2, name_key = $3, version = version + 1, updated_at = $4 WHERE id = $1 RETURNING *")
                 .bind(id)
@@ -117,7 +117,7 @@ impl Store {
         let before = self.team(id).await?;
         let mut tx = self.begin().await?;
         let current: Option<i64> = sqlx::query_scalar("SELECT version FROM teams WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
-        expect_version("team", id, current.ok_or_else(|| StoreError::not_found("team", id))?, expected)?;
+        unchanged("team", id, current.ok_or_else(|| StoreError::not_found("team", id))?, expected)?;
         let members: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM team_members WHERE team_id = $1").bind(id).fetch_one(&mut *tx).await?;
         if members > 0 {
             let text =

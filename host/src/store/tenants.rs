@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::audit::NOTHING;
 use super::domains::{checked_email, on_our_domains};
-use super::{Page, PageRequest, Result, Store, StoreError, Tx, checked_name, containing, expect_version, unique};
+use super::{Page, PageRequest, Result, Store, StoreError, Tx, checked_name, containing, unchanged, unique};
 use crate::clock::Moment;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -250,7 +250,7 @@ impl Store {
     pub(super) async fn update_tenant(&self, tx: &mut Tx, id: &str, fields: &TenantFields, expected: Option<i64>) -> Result<Tenant> {
         let checked = fields.checked()?;
         let before = managed(tx, id).await?;
-        expect_version("tenant", id, before.version, expected)?;
+        unchanged("tenant", id, before.version, expected)?;
         if before.contact_email != checked.contact {
             on_our_domains(tx, checked.contact.as_deref()).await?;
         }
@@ -290,7 +290,7 @@ impl Store {
         self.see_tenant(id)?;
         let mut tx = self.begin().await?;
         let before = find(&mut tx, id).await?;
-        expect_version("tenant", id, before.version, expected)?;
+        unchanged("tenant", id, before.version, expected)?;
         if before.state == state {
             return Ok(before);
         }

@@ -6,7 +6,7 @@ use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use super::audit::NOTHING;
-use super::{Result, Store, StoreError, checked_name, unique};
+use super::{Page, PageRequest, Result, Store, StoreError, checked_name, unchanged, unique};
 use crate::clock::Moment;
 use crate::domain::access::{Organisation, Role};
 
@@ -99,7 +99,17 @@ impl Store {
         Ok(())
     }
 
-    /// Tokens of an organisation; of one person only if asked.
+    /// Tokens of an organisation, oldest first; of one person only if asked.
+    pub async fn tokens_page(&self, organisation: &Organisation, user_id: Option<&str>, page: &PageRequest) -> Result<Page<Token>> {
+        self.see_organisation(organisation)?;
+        let list = sqlx::query_as(
+            "SELECT * FROM tokens WHERE organisation = $1 AND ($2 IS NULL OR user_id = $2) AND id > $3 ORDER BY id LIMIT $4",
+        );
+        let items = list.bind(organisation).bind(user_id).bind(page.after()).bind(page.fetch()).fetch_all(&self.read).await?;
+        Ok(page.page(items, |token: &Token| token.id.clone()))
+    }
+
+    /// All tokens of an organisation; of one person only if asked.
     pub async fn tokens(&self, organisation: &Organisation, user_id: Option<&str>) -> Result<Vec<Token>> {
         self.see_organisation(organisation)?;
         let list = sqlx::query_as("SELECT * FROM tokens WHERE organisation = $1 AND ($2 IS NULL OR user_id = $2) ORDER BY id");
@@ -113,13 +123,13 @@ impl Store {
     }
 
     /// Ends a token, at once.
-    pub async fn token_delete(&self, id: &str) -> Result<()> {
-        let token = self.token(id).await?;
+    pub async fn token_delete(&self, id: &str, expected: Option<i64>) -> Result<()> {
         let mut tx = self.begin().await?;
-        let gone = sqlx::query("DELETE FROM tokens WHERE id = $1").bind(id).execute(&mut *tx).await?;
-        if gone.rows_affected() == 0 {
-            return Err(StoreError::not_found("token", id));
-        }
+        let found: Option<Token> = sqlx::query_as("SELECT * FROM tokens WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
+        let token = found.filter(|token| self.see_organisation(&token.organisation).is_ok());
+        let token = token.ok_or_else(|| StoreError::not_found("token", id))?;
+        unchanged("token", id, token.tag(), expected)?;
+        sqlx::query("DELETE FROM tokens WHERE id = $1").bind(id).execute(&mut *tx).await?;
         self.audit(&mut tx, "delete", "token", id, Some(&token), NOTHING).await?;
         tx.commit().await?;
         Ok(())

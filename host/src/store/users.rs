@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::audit::NOTHING;
 use super::domains::checked_email;
 use super::memberships::{insert_membership, keep_an_owner, memberships_of};
-use super::{DbRow, Membership, MembershipFields, Page, PageRequest, Result, Store, StoreError, Tx, checked_name, expect_version, unique};
+use super::{DbRow, Membership, MembershipFields, Page, PageRequest, Result, Store, StoreError, Tx, checked_name, unchanged, unique};
 use crate::clock::Moment;
 use crate::domain::access::Organisation;
 
@@ -180,7 +180,7 @@ impl Store {
         let (name, _) = checked_name("a person's name", name)?;
         let mut tx = self.begin().await?;
         let before = active(&mut tx, id).await?;
-        expect_version("user", id, before.version, expected)?;
+        unchanged("user", id, before.version, expected)?;
         let after: User = sqlx::query_as("UPDATE users SET name = $2, version = version + 1, updated_at = $3 WHERE id = $1 RETURNING *")
             .bind(id)
             .bind(name)
@@ -193,9 +193,10 @@ impl Store {
     }
 
     /// Sets a person's password and ends their sessions but the one that is named. The log says that it was set, nothing of what it is.
-    pub async fn user_set_password(&self, id: &str, hash: &str, keep_session: Option<&str>) -> Result<User> {
+    pub async fn user_set_password(&self, id: &str, hash: &str, keep_session: Option<&str>, expected: Option<i64>) -> Result<User> {
         let mut tx = self.begin().await?;
         let before = active(&mut tx, id).await?;
+        unchanged("user", id, before.version, expected)?;
         let after: User =
             sqlx::query_as("UPDATE users SET password_hash = $2, version = version + 1, updated_at = $3 WHERE id = $1 RETURNING *")
                 .bind(id)
@@ -217,7 +218,7 @@ impl Store {
     pub async fn user_remove(&self, id: &str, expected: Option<i64>) -> Result<User> {
         let mut tx = self.begin().await?;
         let before = active(&mut tx, id).await?;
-        expect_version("user", id, before.version, expected)?;
+        unchanged("user", id, before.version, expected)?;
         let memberships = memberships_of(&mut tx, id).await?;
         for membership in &memberships {
             keep_an_owner(&mut tx, membership, None).await?;

@@ -6,7 +6,7 @@ use sqlx::{FromRow, Row};
 
 use super::audit::NOTHING;
 use super::values::{json, to_json};
-use super::{DbRow, MAX_TEXT, Page, PageRequest, Result, Store, StoreError, Tx, checked_name, containing, expect_version, unique};
+use super::{DbRow, MAX_TEXT, Page, PageRequest, Result, Store, StoreError, Tx, checked_name, containing, unchanged, unique};
 use crate::clock::Moment;
 use crate::domain::charge::{Kind, NATIVE_PREFIX, STORED, TAG_PREFIX};
 use crate::domain::rule::{Condition, Test};
@@ -181,7 +181,7 @@ impl Store {
         let (name, name_key) = fields.checked()?;
         let mut tx = self.begin().await?;
         let before = find(&mut tx, id).await?;
-        expect_version("virtual integration", id, before.version, expected)?;
+        unchanged("virtual integration", id, before.version, expected)?;
         sqlx::query(
             "UPDATE virtual_integrations SET name = $2, name_key = $3, conditions = $4, version = version + 1, updated_at = $5 WHERE id = $1",
         )
@@ -203,7 +203,7 @@ impl Store {
     pub async fn virtual_delete(&self, id: &str, expected: Option<i64>) -> Result<()> {
         let mut tx = self.begin().await?;
         let before = find(&mut tx, id).await?;
-        expect_version("virtual integration", id, before.version, expected)?;
+        unchanged("virtual integration", id, before.version, expected)?;
         sqlx::query("DELETE FROM virtual_integrations WHERE id = $1").bind(id).execute(&mut *tx).await?;
         self.audit(&mut tx, "delete", "virtual-integration", id, Some(&before), NOTHING).await?;
         tx.commit().await?;

@@ -68,8 +68,8 @@ fn digest_of(client: &Client, begins: &str) -> Result<String, Failure> {
     }
     for plugin in client.list("/v1/plugins")? {
         let name = plugin["name"].as_str().unwrap_or_default();
-        let versions = client.get(&format!("/v1/plugins/{}/versions", encode(name)))?;
-        let digests = versions.as_array().into_iter().flatten().filter_map(|version| version["digest"].as_str());
+        let versions = client.list(&format!("/v1/plugins/{}/versions", encode(name)))?;
+        let digests = versions.iter().filter_map(|version| version["digest"].as_str());
         found.extend(digests.filter(|digest| digest.starts_with(begins)).map(str::to_owned));
     }
     match found.len() {
@@ -81,7 +81,7 @@ fn digest_of(client: &Client, begins: &str) -> Result<String, Failure> {
 
 /// The keys that a daemon trusts, and those that it does not any more.
 fn keys(client: &Client) -> Result<Vec<TrustedKey>, Failure> {
-    Ok(serde_json::from_value(client.get("/v1/keys")?["items"].take())?)
+    Ok(serde_json::from_value(client.list("/v1/keys")?.into())?)
 }
 
 /// For a file, which can be looked at without a daemon: none where no token is given or no daemon answers.

@@ -181,8 +181,7 @@ fn plugin(name: &str) -> String {
 }
 
 fn versions(client: &Client, name: &str) -> Result<Vec<Value>, Failure> {
-    let versions = client.get(&format!("{}/versions", plugin(name)))?;
-    Ok(versions.as_array().cloned().unwrap_or_default())
+    client.list(&format!("{}/versions", plugin(name)))
 }
 
 /// The whole digest of a version that a person named by its beginning.

@@ -68,7 +68,7 @@ async fn an_upload_that_is_not_to_be_activated_ends_ready_and_is_activated_later
     assert_eq!((steps(&first["deployment"]), &first["deployment"]["state"]), (ALL.to_owned(), &json!("ready")));
     let digest = first["digest"].clone();
     assert_eq!(app.get("/v1/plugins/fixture").await.problem(), "404 not-found: there is no plugin fixture");
-    assert_eq!(app.get("/v1/plugins/fixture/versions").await.ok(200)[0]["digest"], digest);
+    assert_eq!(app.get("/v1/plugins/fixture/versions").await.ok(200)["items"][0]["digest"], digest);
     let again = upload(&app, "?activate=false", fixture(1)).await.ok(200);
     assert_eq!(again["deployment"]["state"], "unchanged");
     let activated = app.post("/v1/plugins/fixture/activate", json!({"digest": digest})).await.ok(200);

@@ -3,12 +3,12 @@
 use super::*;
 use crate::domain::access::{Organisation, Role};
 
-const PASSWORD: &str = "correct horse battery";
+pub(super) const PASSWORD: &str = "correct horse battery";
 
 /// Somebody signed in: the cookie and the proof that changes need.
-struct Browser {
-    cookie: String,
-    csrf: String,
+pub(super) struct Browser {
+    pub(super) cookie: String,
+    pub(super) csrf: String,
 }
 
 impl TestApp {
@@ -17,7 +17,7 @@ impl TestApp {
         self.call(method, path, &[("authorization", &format!("Bearer {token}"))], body).await
     }
 
-    async fn person(&self, email: &str, organisation: &str, role: &str) -> String {
+    pub(super) async fn person(&self, email: &str, organisation: &str, role: &str) -> String {
         let body = json!({"email": email, "name": email, "organisation": organisation, "role": role, "password": PASSWORD});
         self.post("/v1/users", body).await.ok(201)["id"].as_str().unwrap().to_owned()
     }
@@ -27,13 +27,13 @@ impl TestApp {
         self.send(request.body(Body::from(json!({"email": email, "password": password}).to_string())).unwrap()).await
     }
 
-    async fn browser(&self, email: &str) -> Browser {
+    pub(super) async fn browser(&self, email: &str) -> Browser {
         let answer = self.sign_in(email, PASSWORD).await;
         let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
         Browser { csrf: answer.text("csrf").to_owned(), cookie }
     }
 
-    async fn browse(&self, browser: &Browser, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub(super) async fn browse(&self, browser: &Browser, method: Method, path: &str, body: Option<Value>) -> Answer {
         self.call(method, path, &[("cookie", &browser.cookie), ("rerate-csrf", &browser.csrf)], body).await
     }
 }
@@ -278,7 +278,7 @@ async fn a_token_is_never_more_than_its_maker() {
     let all = app.get("/v1/tokens").await.ok(200)["items"].clone();
     let admin = all.as_array().unwrap().iter().find(|token| token["name"] == "test").unwrap()["id"].as_str().unwrap().to_owned();
     let others = app.browse(&bob, Method::DELETE, &format!("/v1/tokens/{admin}"), None).await;
-    assert_eq!(others.problem(), "403 forbidden: this is somebody else's token: an Owner may end it");
+    assert_eq!(others.problem(), "403 forbidden: this is somebody else's token: an Owner may see and end it");
 
     // A token makes none that outlives it, and an expired one opens nothing.
     let now = app.state.store.clock().now();

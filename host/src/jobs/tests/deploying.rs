@@ -45,7 +45,7 @@ async fn a_run_under_way_at_a_deploy_finishes_on_the_old_version_and_the_new_one
     world.jobs.poke(Change::Assignments);
     let begun = async || world.all_runs().await.into_iter().find(|run| !before.contains(&run.id));
     until("the month is being rated", async || begun().await.is_some_and(|run| run.state == RunState::Running)).await;
-    world.plugins.activate("fixture", &new, &crate::store::Actor::named("test")).await.unwrap();
+    world.plugins.activate("fixture", &new, &crate::store::Actor::named("test"), None).await.unwrap();
     assert_eq!(begun().await.unwrap().state, RunState::Running, "it ended before the deploy: this machine is too fast for the test");
 
     until("the old version's run is published", async || begun().await.is_some_and(|run| run.state == RunState::Done)).await;
@@ -116,7 +116,7 @@ async fn rolling_back_publishes_the_earlier_result_again_without_rating() {
     world.deploy(&zeroing(2)).await;
     assert_eq!(world.charged(&acme).await, "0");
     let runs = world.run_ids().await;
-    world.plugins.activate("fixture", &first.version.digest, &crate::store::Actor::named("test")).await.unwrap();
+    world.plugins.activate("fixture", &first.version.digest, &crate::store::Actor::named("test"), None).await.unwrap();
     world.idle().await;
     assert_eq!(world.published(&acme).await[0].id, good[0].id);
     assert_eq!(world.run_ids().await, runs);
@@ -131,12 +131,12 @@ async fn a_disabled_plugin_fails_its_runs_and_the_last_good_result_stays() {
     world.deploy(&keeping(1)).await;
     world.assign(&world.rule("Rule").await, None).await;
     let good = world.published(&acme).await;
-    world.plugins.set_disabled("fixture", true, &crate::store::Actor::named("test")).await.unwrap();
+    world.plugins.set_disabled("fixture", true, &crate::store::Actor::named("test"), None).await.unwrap();
     world.idle().await;
     assert_eq!(world.published(&acme).await, good);
     let last = world.all_runs().await.pop().unwrap();
     assert!(last.failure.as_deref().is_some_and(|reason| reason.contains("fixture is disabled")), "{last:?}");
-    world.plugins.set_disabled("fixture", false, &crate::store::Actor::named("test")).await.unwrap();
+    world.plugins.set_disabled("fixture", false, &crate::store::Actor::named("test"), None).await.unwrap();
     world.idle().await;
     assert_eq!(world.published(&acme).await[0].id, good[0].id);
 }
@@ -146,8 +146,8 @@ async fn an_unused_version_is_deleted_and_one_in_use_is_not() {
     let world = World::new().await;
     let first = world.deploy(&keeping(1)).await.version.digest;
     let second = world.deploy(&keeping(2)).await.version.digest;
-    assert!(world.plugins.delete_version("fixture", &second, &crate::store::Actor::named("test")).await.is_err());
-    world.plugins.delete_version("fixture", &first, &crate::store::Actor::named("test")).await.unwrap();
+    assert!(world.plugins.delete_version("fixture", &second, &crate::store::Actor::named("test"), None).await.is_err());
+    world.plugins.delete_version("fixture", &first, &crate::store::Actor::named("test"), None).await.unwrap();
     let left: Vec<String> = world.store.plugin_versions("fixture").await.unwrap().into_iter().map(|v| v.digest).collect();
     assert_eq!(left, [second]);
     assert!(!world.data.components().join(format!("{first}.wasm")).exists());
@@ -180,7 +180,7 @@ async fn a_restart_leaves_a_rolled_back_plugin_rolled_back() {
     std::fs::write(world.data.plugins().join("rule.wasm"), keeping(2)).unwrap();
     until("the new version is active", async || world.store.plugin("fixture").await.unwrap().active_digest != first).await;
     tokio::task::spawn_blocking(move || drop(watch)).await.unwrap();
-    world.plugins.activate("fixture", &first, &crate::store::Actor::named("test")).await.unwrap();
+    world.plugins.activate("fixture", &first, &crate::store::Actor::named("test"), None).await.unwrap();
     let world = world.restart().await;
     let watch = watch_folder(&world.plugins, &world.data.plugins()).unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;

@@ -108,7 +108,7 @@ async fn a_run_beyond_its_tenants_quota_fails_with_what_it_used_and_what_to_do()
     assert_eq!(world.published(&good).await[0].by_rule[0].title, "Slow", "another tenant's quota is its own");
 
     world.store.quota_put(&bad.id, &QuotaFields::default(), None).await.unwrap();
-    world.store.run_retry(&failed.id).await.unwrap();
+    world.store.run_retry(&failed.id, None).await.unwrap();
     world.changed(Change::Runs).await;
     assert_eq!(world.published(&bad).await[0].id, failed.id);
 }

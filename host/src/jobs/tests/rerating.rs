@@ -81,11 +81,11 @@ async fn a_failed_run_is_tried_again_when_asked() {
     let failed = world.all_runs().await.pop().unwrap();
     assert_eq!(failed.state, RunState::Failed, "{failed:?}");
     std::fs::write(&stored, component).unwrap();
-    world.store.run_retry(&failed.id).await.unwrap();
+    world.store.run_retry(&failed.id, None).await.unwrap();
     world.changed(Change::Runs).await;
     assert_eq!(world.published(&acme).await[0].id, failed.id);
     assert_eq!(world.charged(&acme).await, "0");
-    assert!(world.store.run_retry(&failed.id).await.is_err(), "it is done");
+    assert!(world.store.run_retry(&failed.id, None).await.is_err(), "it is done");
 }
 
 #[tokio::test(flavor = "multi_thread")]

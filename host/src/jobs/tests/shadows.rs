@@ -43,7 +43,7 @@ async fn a_candidate_looks_at_every_later_run_and_is_promoted() {
     assert!(matches!(world.store.shadow_create("fixture", &candidate).await, Err(StoreError::Conflict(_))));
     assert!(matches!(world.store.shadow_create("fixture", &active).await, Err(StoreError::Conflict(_))));
     assert!(
-        world.plugins.delete_version("fixture", &candidate, &crate::store::Actor::named("test")).await.is_err(),
+        world.plugins.delete_version("fixture", &candidate, &crate::store::Actor::named("test"), None).await.is_err(),
         "a running shadow keeps its version"
     );
     assert_eq!(world.store.shadow_runs(&shadow.id).await.unwrap(), [], "runs of before are not looked at");
@@ -65,8 +65,8 @@ async fn a_candidate_looks_at_every_later_run_and_is_promoted() {
     let summary =
         found(&world, &shadow.id, if world.published(&free).await[0].finished_at >= Some(shadow.created_at) { 5 } else { 4 }).await;
     assert_eq!(summary.diverged, 4);
-    world.plugins.activate("fixture", &candidate, &crate::store::Actor::named("test")).await.unwrap();
-    world.store.shadow_end(&shadow.id, ShadowState::Promoted).await.unwrap();
+    world.plugins.activate("fixture", &candidate, &crate::store::Actor::named("test"), None).await.unwrap();
+    world.store.shadow_end(&shadow.id, ShadowState::Promoted, None).await.unwrap();
     world.idle().await;
     assert_eq!(world.charged(&acme).await, "0");
     assert!(std::fs::read_dir(world.data.scratch()).unwrap().next().is_none());
@@ -88,7 +88,7 @@ async fn a_candidate_that_loops_is_counted_and_the_run_does_not_notice() {
     assert_eq!((summary.failed, summary.samples.len()), (1, 1));
     let reason = summary.samples[0].failure.as_deref().unwrap();
     assert!(reason.starts_with("rule \"Rule\": "), "{reason}");
-    world.store.shadow_end(&shadow.id, ShadowState::Dropped).await.unwrap();
+    world.store.shadow_end(&shadow.id, ShadowState::Dropped, None).await.unwrap();
     rename(&world, &rule, "Renamed").await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(world.store.shadow_runs(&shadow.id).await.unwrap().len(), 1, "a dropped shadow looks at nothing");

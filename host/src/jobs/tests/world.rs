@@ -129,7 +129,7 @@ impl World {
         let subaccounts: Vec<String> = all.into_iter().filter(|s| accounts.contains(&s.sub_account_id.as_str())).map(|s| s.id).collect();
         assert_eq!(subaccounts.len(), accounts.len(), "{accounts:?}");
         let from_period = from_period.map(|period| period.parse().unwrap());
-        Assign { subaccounts, tenant_id: to.map(|tenant| tenant.id.clone()), from_period, from_tenant_id: None }
+        Assign { subaccounts, tenant_id: to.map(|tenant| tenant.id.clone()), from_period, from_tenant_id: None, expected: None }
     }
 
     pub(super) async fn deploy(&self, component: &[u8]) -> Deployed {

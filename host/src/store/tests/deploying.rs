@@ -77,14 +77,14 @@ async fn a_version_that_rated_a_kept_run_is_not_deleted() {
         config: json!({}),
     };
     let run = fresh.run_enqueue(&NewRun { chain: vec![link], ..run_of(&tenant, "one") }).await.unwrap();
-    let refused = message(fresh.plugin_version_delete(&first).await);
+    let refused = message(fresh.plugin_version_delete(&first, None).await);
     assert_eq!(refused, format!("the run {} of Acme in 2026-09 was rated by the version {first}", run.id));
-    assert_eq!(message(fresh.plugin_version_delete(&second).await), format!("the version {second} is the active one of markup"));
+    assert_eq!(message(fresh.plugin_version_delete(&second, None).await), format!("the version {second} is the active one of markup"));
     fresh.tenant_delete(&tenant.id, "Acme", None).await.unwrap();
     let shadow = fresh.shadow_create("markup", &first).await.unwrap();
-    let refused = message(fresh.plugin_version_delete(&first).await);
+    let refused = message(fresh.plugin_version_delete(&first, None).await);
     assert_eq!(refused, format!("the shadow {} runs the version {first}: drop or promote it first", shadow.id));
-    fresh.shadow_end(&shadow.id, ShadowState::Dropped).await.unwrap();
-    fresh.plugin_version_delete(&first).await.unwrap();
+    fresh.shadow_end(&shadow.id, ShadowState::Dropped, None).await.unwrap();
+    fresh.plugin_version_delete(&first, None).await.unwrap();
     assert_eq!(fresh.plugin("markup").await.unwrap().previous_digest, None, "there is nothing to roll back to");
 }

@@ -123,14 +123,14 @@ async fn an_assignment_is_put_where_it_is_asked_and_the_list_stays_without_gaps(
     assert_eq!(order().await, [0, 1, 3, 2]);
     fresh.assignment_update(&ids[0], &at(99), None).await.unwrap();
     assert_eq!(order().await, [1, 3, 2, 0]);
-    fresh.assignments_reorder(&[ids[0].clone(), ids[1].clone()]).await.unwrap();
+    fresh.assignments_reorder(&[ids[0].clone(), ids[1].clone()], None).await.unwrap();
     assert_eq!(order().await, [0, 3, 2, 1]);
     fresh.assignment_delete(&ids[3], None).await.unwrap();
     assert_eq!(order().await, [0, 2, 1]);
     fresh.assignment_create(&at(2)).await.unwrap();
     assert_eq!(order().await, [0, 9, 2, 1]);
     let twice = [ids[0].clone(), ids[0].clone()];
-    assert_eq!(message(fresh.assignments_reorder(&twice).await), "an assignment is named twice");
+    assert_eq!(message(fresh.assignments_reorder(&twice, None).await), "an assignment is named twice");
     assert_eq!(message(fresh.assignment_create(&at(0)).await), "positions count from 1");
 }
 
@@ -167,7 +167,7 @@ async fn a_tenants_chain_is_what_is_assigned_to_it_or_to_all_and_effective_in_th
     let second = deploy(&fresh, "markup", "2").await;
     let digests: Vec<String> = fresh.chain(&acme.id, period("2026-09")).await.unwrap().into_iter().map(|link| link.digest).collect();
     assert_eq!(digests, [first, second]);
-    fresh.plugin_set_disabled("markup", true).await.unwrap();
+    fresh.plugin_set_disabled("markup", true, None).await.unwrap();
     assert!(fresh.chain(&acme.id, period("2026-09")).await.unwrap().iter().all(|link| link.disabled));
 }
 
@@ -178,11 +178,11 @@ async fn a_plugin_is_rolled_back_to_a_version_of_its_own_only() {
     let second = deploy(&fresh, "markup", "2").await;
     let foreign = deploy(&fresh, "charge", "1").await;
     assert_eq!(fresh.plugin("markup").await.unwrap().active_digest, second);
-    assert_eq!(message(fresh.plugin_activate("markup", &foreign).await), "the component charge-1 calls itself charge, not markup");
-    assert_eq!(fresh.plugin_activate("markup", &first).await.unwrap().active_digest, first);
-    assert_eq!(message(fresh.plugin_version_delete(&first).await), "the version markup-1 is the active one of markup");
+    assert_eq!(message(fresh.plugin_activate("markup", &foreign, None).await), "the component charge-1 calls itself charge, not markup");
+    assert_eq!(fresh.plugin_activate("markup", &first, None).await.unwrap().active_digest, first);
+    assert_eq!(message(fresh.plugin_version_delete(&first, None).await), "the version markup-1 is the active one of markup");
     assert_eq!(fresh.plugin_digests_in_use().await.unwrap(), ["charge-1", "markup-1"]);
-    fresh.plugin_version_delete(&second).await.unwrap();
+    fresh.plugin_version_delete(&second, None).await.unwrap();
     let left: Vec<String> = fresh.plugin_versions("markup").await.unwrap().into_iter().map(|version| version.digest).collect();
     assert_eq!(left, [first]);
 }

@@ -25,7 +25,7 @@ async fn every_row_comes_over_and_changes_go_on_there() {
     let Some((url, _folder)) = empty() else { return };
     let acme = fresh.tenant_create(&named("Acme é \u{1F600} \"'\\")).await.unwrap();
     deploy(&fresh, "markup", "1").await;
-    fresh.plugin_set_disabled("markup", true).await.unwrap();
+    fresh.plugin_set_disabled("markup", true, None).await.unwrap();
     let rule = markup(&fresh, "Five percent").await;
     fresh.assignment_create(&everywhere(&rule)).await.unwrap();
     let run = fresh.run_enqueue(&run_of(&acme, "a")).await.unwrap();

@@ -99,7 +99,7 @@ async fn an_organisations_provider_is_believed_about_that_organisation_only() {
     let refused = admitted(&fresh, &settings, &vouched("ada", &["owners"])).await;
     assert_eq!(refused, Err("your address is known in another organisation: ask for an invitation".to_owned()));
     // One of the MSP's people who is a member there as well: the session stays there.
-    fresh.membership_set(&owner.id, &member(&acme, Role::Viewer)).await.unwrap();
+    fresh.membership_set(&owner.id, &member(&acme, Role::Viewer), None).await.unwrap();
     assert_eq!(admitted(&fresh, &settings, &vouched("ada", &["owners"])).await, Ok(owner.id.clone()));
     assert_eq!(role(&fresh, &owner.id, &acme).await, Role::Viewer);
     let session = |issuer: Option<&str>, sha256: &str| NewSession {

@@ -161,6 +161,7 @@ async fn each_month_has_the_holder_of_its_period_and_the_history_keeps_what_was_
             tenant_id: tenant.map(|tenant| tenant.id.clone()),
             from_period: from.map(period),
             from_tenant_id: given_up_by.map(|tenant| tenant.id.clone()),
+            expected: None,
         };
         fresh.by("anna").subaccounts_assign(&wanted).await
     };
@@ -271,7 +272,7 @@ async fn credentials_are_gone_when_the_address_changes_and_never_in_the_log() {
     let Some(fresh) = fresh().await else { return };
     let fields = IntegrationFields { kind: IntegrationKind::S3, location: "s3://bills".to_owned(), ..folder("s3") };
     let bucket = fresh.integration_create(&fields).await.unwrap();
-    let set = fresh.credentials_set(&bucket.id, "k:sealed-text", "MPLE").await.unwrap();
+    let set = fresh.credentials_set(&bucket.id, "k:sealed-text", "MPLE", None).await.unwrap();
     assert_eq!(set.credentials.unwrap().access_key_ends, "MPLE");
     assert_eq!(fresh.credentials_sealed(&bucket.id).await.unwrap().as_deref(), Some("k:sealed-text"));
     assert_eq!(
@@ -289,5 +290,5 @@ async fn credentials_are_gone_when_the_address_changes_and_never_in_the_log() {
     assert_eq!(fresh.credentials_sealed(&bucket.id).await.unwrap(), None);
     assert_eq!(naming::naming(&fresh, "sealed-text").await, [""; 0]);
     let folder = fresh.integration_create(&folder("f")).await.unwrap();
-    assert_eq!(message(fresh.credentials_set(&folder.id, "x", "x").await), "a folder has no credentials");
+    assert_eq!(message(fresh.credentials_set(&folder.id, "x", "x", None).await), "a folder has no credentials");
 }

@@ -80,11 +80,11 @@ async fn contacts_are_on_the_domains_once_there_are_any() {
     fresh.tenant_create(&with("Acme", "cloud+acme@msp.example")).await.unwrap();
     let other = fresh.tenant_create(&with("Other", "it@other.example")).await.unwrap();
     let domains = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    let refused = message(fresh.domains_set(&domains(&["msp.example"])).await);
+    let refused = message(fresh.domains_set(&domains(&["msp.example"]), None).await);
     assert_eq!(refused, "tenants have their contact on another domain: Other (it@other.example); change those first");
-    assert_eq!(message(fresh.domains_set(&domains(&["msp"])).await), "\"msp\" is not a domain such as msp.example");
+    assert_eq!(message(fresh.domains_set(&domains(&["msp"]), None).await), "\"msp\" is not a domain such as msp.example");
     fresh.tenant_update(&other.id, &with("Other", "it+other@msp.example"), None).await.unwrap();
-    assert_eq!(fresh.domains_set(&domains(&["MSP.example", "msp.test"])).await.unwrap(), ["msp.example", "msp.test"]);
+    assert_eq!(fresh.domains_set(&domains(&["MSP.example", "msp.test"]), None).await.unwrap(), ["msp.example", "msp.test"]);
     let refused = message(fresh.tenant_create(&with("Third", "it@third.example")).await);
     assert_eq!(refused, "the contact it@third.example is on none of the MSP's domains: msp.example, msp.test");
     fresh.tenant_create(&with("Third", "it+third@msp.test")).await.unwrap();
@@ -140,6 +140,7 @@ async fn whoever_is_limited_to_some_tenants_takes_nothing_from_the_others_and_do
         tenant_id: Some(acme.id.clone()),
         from_period: Some(period("2026-09")),
         from_tenant_id: Some(other.id.clone()),
+        expected: None,
     };
     fresh.subaccounts_assign(&handed).await.unwrap();
 

@@ -18,7 +18,7 @@ async fn a_database_of_before_the_booleans_were_numbers_opens_and_keeps_its_disa
     old.close().await.unwrap();
     let store = Store::open(&url, Clock::system()).await.unwrap();
     assert!(store.plugin("markup").await.unwrap().disabled);
-    assert!(!store.plugin_set_disabled("markup", false).await.unwrap().disabled);
+    assert!(!store.plugin_set_disabled("markup", false, None).await.unwrap().disabled);
 }
 
 #[tokio::test]
