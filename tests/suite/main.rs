@@ -4,6 +4,7 @@
 
 mod access;
 mod apply;
+mod author;
 mod backup;
 mod bucket;
 mod cases;
@@ -28,4 +29,3 @@ mod run;
 mod server;
 mod sign_in;
 mod stories;
-mod story;
