@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::run::rerate;
 use crate::server::Server;
 
-const ROWS: &str = "150000";
+const ROWS: &str = "60000";
 const CHAIN: &str = "[[rule]]\ntitle = \"Plus ten\"\nplugin = \"markup\"\nconfig = { percent = \"10\" }\n";
 
 /// Waits without a pause, so that what lasts for a tenth of a second is seen.

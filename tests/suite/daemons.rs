@@ -10,7 +10,7 @@ use crate::run::rerate;
 use crate::server::Server;
 
 /// Enough for a rating to last longer than it takes to see it and kill its daemon.
-const ROWS: &str = "400000";
+const ROWS: &str = "120000";
 const CHAIN: &str = "[[rule]]\ntitle = \"Plus ten\"\nplugin = \"markup\"\nconfig = { percent = \"10\" }\n";
 
 pub(crate) fn items(page: &Value) -> &Vec<Value> {

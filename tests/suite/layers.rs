@@ -40,6 +40,7 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("reqwest", &["cli", "signin"]),
     ("lettre", &["signin"]),
     ("prometheus_client", &["http"]),
+    ("rustix", &["jobs"]),
     ("ring", &["plugins", "secrets", "signin"]),
 ];
 

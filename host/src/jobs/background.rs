@@ -1,5 +1,5 @@
 //! Work that nobody's bill waits for: previews, and candidates in the shadow of the active version. One piece at a time, on half of the
-//! cores, so that imports and ratings go first.
+//! cores and on threads that give way, so that imports and ratings go first.
 //!
 //! What is to be done is read from the store alone, so a restart loses nothing; a poke only says "look now".
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::importing::stopped;
 use super::preview::{self, PreviewRequest};
 use super::replay::{ReplayError, ReplayOptions};
-use super::{Inner, lock};
+use super::{Inner, lock, quiet};
 use crate::domain::progress::Progress;
 use crate::store::{Preview, StoreError};
 
@@ -118,13 +118,9 @@ pub(super) async fn in_background<T: Send + 'static>(
         progress.cancel(); // the stop may have come before there was anything to cancel
     }
     let working = Arc::clone(inner);
-    let done = tokio::task::spawn_blocking(move || work(&working, &progress)).await;
+    let done = quiet::quietly(move || work(&working, &progress)).await;
     *lock(&inner.background) = None;
-    match done {
-        Ok(done) => done,
-        Err(error) if error.is_cancelled() => Err(ReplayError::Cancelled),
-        Err(_) => Err(ReplayError::Defect("it stopped on a defect in rerate; the log says where".to_owned())),
-    }
+    done.unwrap_or_else(|| Err(ReplayError::Defect("it stopped on a defect in rerate; the log says where".to_owned())))
 }
 
 /// Notes the progress of a preview until it is deleted or dropped.

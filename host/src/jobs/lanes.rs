@@ -2,7 +2,7 @@
 //!
 //! Runs of one period are rated together in one pass over its charges: the shared lane. In it each run has an allowance of time inside
 //! rules. One that needs more is not failed but set aside: the others are published without it, and it is rated again from the start in a
-//! lane of its own, on one thread, with all of its tenant's quota. Its tenant, like one whose run failed, stays aside until a run of it
+//! lane of its own, on one thread that gives way, with all of its tenant's quota. Its tenant, like one whose run failed, stays aside until a run of it
 //! ends well within the allowance.
 //! Where a run is rated changes nothing in its result. What is remembered here is lost in a restart, which costs one allowance.
 
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::plan::Key;
+use super::quiet::SLOWER;
 use super::work::{Batch, Job};
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
@@ -221,7 +222,10 @@ impl Metered {
     pub(super) fn bound(&self, plugin: &Plugin) -> Arc<Plugin> {
         let memory_bytes = usize::try_from(self.quota.memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
         let own = plugin.limits();
-        plugin.with(Limits { memory_bytes: memory_bytes.min(own.memory_bytes), ..own.clone() }, Some(Arc::clone(&self.meter)))
+        // Aside it is on a thread that gives way, and a call may have to wait for a processor in the middle.
+        let slower = if self.allowance.is_some() { 1 } else { SLOWER };
+        let (memory_bytes, deadline) = (memory_bytes.min(own.memory_bytes), own.deadline.saturating_mul(slower));
+        plugin.with(Limits { memory_bytes, deadline, ..own.clone() }, Some(Arc::clone(&self.meter)))
     }
 
     /// What the run's rules have used so far.

@@ -21,6 +21,7 @@ pub mod overlaps;
 mod peers;
 mod plan;
 pub mod preview;
+mod quiet;
 pub mod rate;
 pub mod replay;
 pub mod review;

@@ -11,7 +11,7 @@ use super::engine::Causes;
 use super::lanes::{Lane, Metered, Verdict};
 use super::plan::{Key, Month, Plan, Wanted};
 use super::rate::{PeriodRequest, RateError, RunRequest, SnapshotInput, rate_period};
-use super::{Inner, lock};
+use super::{Inner, lock, quiet};
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
 use crate::lake;
@@ -81,11 +81,14 @@ async fn try_rate(inner: &Arc<Inner>, batch: Batch) -> Result<Vec<Batch>, Stoppe
         };
         (prepared.jobs, prepared.refused, prepared.tenants, month, rated, recorded)
     };
-    let (jobs, refused, tenants, month, rated, recorded) = match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) if error.is_cancelled() => return Err(Stopped::Cancelled),
-        Err(_) => return Err(Stopped::Reason("the rating stopped on a defect in rerate; the log says where".to_owned())),
-    };
+    let (jobs, refused, tenants, month, rated, recorded) = match lane {
+        Lane::Shared => match tokio::task::spawn_blocking(work).await {
+            Err(error) if error.is_cancelled() => return Err(Stopped::Cancelled),
+            done => done.ok(),
+        },
+        Lane::Aside => quiet::quietly(work).await,
+    }
+    .ok_or_else(|| Stopped::Reason("the rating stopped on a defect in rerate; the log says where".to_owned()))?;
     for (run, reason) in &refused {
         fail(inner, run, reason).await;
     }

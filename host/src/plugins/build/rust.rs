@@ -162,7 +162,6 @@ fn compile(dir: &Path, package: &Package, compiler: &Compiler) -> Result<Vec<u8>
         Compiler::Rustup { sysroot } => remap(sysroot, "/rust"),
         Compiler::Debian { sources, linker } => {
             remap(sources, "/rust");
-            flags.extend(["-Zunstable-options", "-Cpanic=immediate-abort"].map(OsString::from));
             command.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", DEBIAN_RUSTC).env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
             command.arg("-Zbuild-std=std,panic_abort");
         }
