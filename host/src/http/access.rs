@@ -112,6 +112,7 @@ pub const TABLE: &[Row] = {
         row("POST", "/v1/invitations", Govern, Govern),
         row("GET", "/v1/invitations/{id}", Govern, Govern),
         row("DELETE", "/v1/invitations/{id}", Govern, Govern),
+        row("GET", "/v1/invitations/accept", Open, Open),
         row("POST", "/v1/invitations/accept", Open, Open),
         row("GET", "/v1/teams", Govern, Nobody),
         row("POST", "/v1/teams", Govern, Nobody),

@@ -1,10 +1,15 @@
 //! `/v1/invitations`: letting somebody in by a one-time link.
 
+use std::sync::LazyLock;
+
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -27,7 +32,7 @@ const PREFIX: &str = "rri_";
 
 /// What answers to everybody.
 pub(super) fn open_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(invitation_accept))
+    OpenApiRouter::new().routes(routes!(invitation_page, invitation_accept))
 }
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -56,7 +61,9 @@ struct InvitationMade {
     invitation: Invitation,
     /// For `POST /v1/invitations/accept`.
     secret: String,
-    /// Whether it was sent to the person by mail. If not, hand the secret on.
+    /// The page on which the person accepts. Null where the daemon listens on every address and was not told its public one.
+    link: Option<String>,
+    /// Whether it was sent to the person by mail. If not, hand the link on.
     mailed: bool,
     /// Why the mail could not be sent, where it should have been.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,9 +90,8 @@ async fn invitation_list(By(store): By, Query(page): Query<PageQuery>) -> ApiRes
     Ok(Json(store.invitations(&page.request()?).await?))
 }
 
-/// Invites somebody: whoever has the answer's secret can come in with it once, within a week. It is mailed to them where the daemon has a
-/// mail server; if that fails, the invitation stands. Inviting the same person again ends the link
-/// before.
+/// Invites somebody: whoever has the answer's link or secret can come in with it once, within a week. It is mailed to them where the daemon
+/// has a mail server; if that fails, the invitation stands. Inviting the same person again ends the link before.
 #[utoipa::path(post, path = "/v1/invitations", tag = "people", request_body = InvitationBody,
     responses((status = 201, body = InvitationMade, headers(("ETag" = String), ("Location" = String))), Problems))]
 async fn invitation_create(
@@ -111,8 +117,15 @@ async fn invitation_create(
         }
     };
     let mailed = state.mailer.is_some() && mail_error.is_none();
+    let link = state.reached_at().map(|url| link(url, secret.text()));
     let tag = invitation.tag();
-    Ok(reply::created(&address, tag, InvitationMade { invitation, secret: secret.text().to_owned(), mailed, mail_error }))
+    let made = InvitationMade { invitation, secret: secret.text().to_owned(), link, mailed, mail_error };
+    Ok(reply::created(&address, tag, made))
+}
+
+/// The secret is behind `#`: browsers keep that part to themselves, so it is in no log of a proxy.
+fn link(url: &str, secret: &str) -> String {
+    format!("{url}/v1/invitations/accept#{secret}")
 }
 
 /// What the invited person reads. A tenant's people do not learn who of the MSP it was.
@@ -122,7 +135,7 @@ async fn letter(state: &AppState, store: &Store, invitation: &Invitation, invite
         None => "your organisation".to_owned(),
     };
     let inviter = inviter.creator_in(&invitation.organisation);
-    Ok(Mail::invitation(&invitation.email, &organisation, inviter, state.public_url(), secret))
+    Ok(Mail::invitation(&invitation.email, &organisation, inviter, &link(state.public_url(), secret)))
 }
 
 /// Shows an invitation that still opens.
@@ -139,6 +152,33 @@ async fn invitation_get(By(store): By, Path(id): Path<String>) -> ApiResult<Resp
 async fn invitation_revoke(By(store): By, Path(id): Path<String>, IfMatch(expected): IfMatch) -> ApiResult<StatusCode> {
     store.invitation_revoke(&id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The page of a link.
+const PAGE: &str = include_str!("pages/accept.html");
+
+/// Nothing runs in the page but its own script, which may call nobody but us; no other page may frame it.
+static PAGE_POLICY: LazyLock<String> = LazyLock::new(|| {
+    let script = PAGE.split_once("<script>").and_then(|(_, rest)| rest.split_once("</script>")).map_or("", |(script, _)| script);
+    let script = STANDARD.encode(Sha256::digest(script));
+    format!(
+        "default-src 'none'; script-src 'sha256-{script}'; style-src 'unsafe-inline'; connect-src 'self'; form-action 'none'; \
+         base-uri 'none'; frame-ancestors 'none'"
+    )
+});
+
+/// The page that an invitation's link opens: it asks for a name and a password, and accepts.
+#[utoipa::path(get, path = "/v1/invitations/accept", tag = "people", security(()),
+    responses((status = 200, content_type = "text/html", body = String), Problems))]
+async fn invitation_page() -> impl IntoResponse {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, PAGE_POLICY.as_str()),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, PAGE)
 }
 
 /// Accepts an invitation, once, and signs in. Who is known already says the password that they have: the link alone does not open what they

@@ -102,6 +102,16 @@ impl AppState {
         &self.public_url
     }
 
+    /// The same, unless nobody said and it listens on every address, which is none to go to.
+    pub(super) fn reached_at(&self) -> Option<&str> {
+        let everywhere = match url::Url::parse(&self.public_url).ok()?.host()? {
+            url::Host::Ipv4(address) => address.is_unspecified(),
+            url::Host::Ipv6(address) => address.is_unspecified(),
+            url::Host::Domain(_) => false,
+        };
+        (!everywhere).then_some(&*self.public_url)
+    }
+
     pub(super) fn relying(&self) -> &Relying {
         &self.relying
     }

@@ -30,16 +30,14 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// Invites somebody into an organisation. The secret works once.
-    pub fn invitation(to: &str, organisation: &str, inviter: &str, url: &str, secret: &str) -> Self {
-        let body = r#"{"secret": ..., "name": ..., "password": ...}"#;
+    /// Invites somebody into an organisation. The link opens once.
+    pub fn invitation(to: &str, organisation: &str, inviter: &str, link: &str) -> Self {
         Self {
             to: to.to_owned(),
             subject: format!("Join {organisation} in Rerate"),
             text: format!(
-                "{inviter} invites you to {organisation} in Rerate.\r\n\r\nTo accept, send this secret with your name and a password, within a \
-                 week and once,\r\nto {url}/v1/invitations/accept, as {body}:\r\n\r\n{secret}\r\n\r\nIf you did not expect this, do \
-                 nothing.\r\n"
+                "{inviter} invites you to {organisation} in Rerate.\r\n\r\nTo accept, open this link within a week. It opens \
+                 once:\r\n\r\n{link}\r\n\r\nIf you did not expect this, do nothing.\r\n"
             ),
         }
     }

@@ -1,3 +1,7 @@
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
 use super::*;
 use crate::jobs::DataDir;
 use crate::sandbox::tests::guest::Guest;
@@ -75,14 +79,36 @@ async fn an_invitation_is_mailed_and_stands_where_the_mail_fails() {
     let app = TestApp::new().await;
     let unmailed = app.post("/v1/invitations", json!({"email": "ann@people.example", "role": "viewer"})).await.ok(201);
     assert_eq!((&unmailed["mailed"], unmailed.get("mail_error")), (&json!(false), None));
+    let link = |invitation: &Value| format!("https://rerate.msp.example/v1/invitations/accept#{}", invitation["secret"].as_str().unwrap());
+    // An address on which it listens everywhere leads nowhere.
+    let app = with(app, |state| state.with_public_url("http://0.0.0.0:8080"));
+    assert_eq!(app.post("/v1/invitations", json!({"email": "ann@people.example", "role": "viewer"})).await.ok(201)["link"], Value::Null);
+    let app = with(app, |state| state.with_public_url("https://rerate.msp.example/"));
     let app = with(app, |state| state.with_mailer(Some(Mailer::new(&url, "billing@msp.example").unwrap())));
     let mailed = app.post("/v1/invitations", json!({"email": "bob@people.example", "role": "viewer"})).await.ok(201);
     assert_eq!(mailed["mailed"], json!(true));
     let mail = received.recv().await.unwrap();
-    assert!(mail.contains("To: bob@people.example") && mail.contains(mailed["secret"].as_str().unwrap()), "{mail}");
+    let plain = mail.replace("=\n", "").replace("=3D", "=");
+    assert!(mail.contains("To: bob@people.example") && plain.contains(&link(&mailed)), "{mail}");
+    assert_eq!(mailed["link"], link(&mailed));
     let failed = app.post("/v1/invitations", json!({"email": "carl@people.test", "role": "viewer"})).await.ok(201);
     assert_eq!(failed["mailed"], json!(false));
     assert!(failed["mail_error"].as_str().unwrap().contains("no such person"), "{failed}");
     let accept = json!({"secret": failed["secret"], "name": "Carl", "password": "a long enough password"});
     app.post("/v1/invitations/accept", accept).await.ok(201);
+}
+
+#[tokio::test]
+async fn the_page_of_an_invitation_runs_nothing_but_its_own_script() {
+    let app = TestApp::new().await;
+    let request = Request::get("/v1/invitations/accept").body(Body::empty()).unwrap();
+    let response = app.router.clone().oneshot(request).await.unwrap();
+    let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert_eq!((response.status().as_u16(), response.headers()["referrer-policy"].to_str().unwrap()), (200, "no-referrer"));
+    let page = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    let page = String::from_utf8(page.to_vec()).unwrap();
+    let (_, script) = page.split_once("<script>").unwrap();
+    let script = STANDARD.encode(Sha256::digest(script.split_once("</script>").unwrap().0));
+    assert!(policy.starts_with("default-src 'none'") && policy.contains(&format!("script-src 'sha256-{script}';")), "{policy}");
+    assert_eq!((page.matches("<script").count(), page.contains(" onclick"), page.contains("http")), (1, false, false));
 }
