@@ -1,68 +1,20 @@
 //! The story of an organisation on the command line: tenants, integrations, an account that moves in the middle, a tenant that leaves.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use super::run::{Ran, rerate, root};
+use crate::server::Server;
 
-/// Ends the daemon with the test.
-struct Daemon {
-    child: Child,
-    server: String,
-    token_file: String,
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Daemon {
-    fn start(data: &Path) -> Self {
-        let mut serve = Command::new(env!("CARGO_BIN_EXE_rerate"));
-        serve.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).current_dir(root()).stdout(Stdio::piped());
-        let mut child = serve.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let server = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}")).to_owned();
-        Self { child, server, token_file: data.join("admin.token").display().to_string() }
-    }
-
-    fn call(&self, args: &[&str]) -> Ran {
-        let place = ["--server", &self.server, "--token-file", &self.token_file];
-        rerate(&[args, &place].concat())
-    }
-
-    /// What a command that must succeed prints.
-    fn done(&self, args: &[&str]) -> String {
-        let ran = self.call(args);
-        assert_eq!(ran.code, 0, "{args:?}\n{}\n{}", ran.stdout, ran.stderr);
-        ran.stdout
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        serde_json::from_str(&self.done(&[args, &["--json"]].concat())).unwrap()
-    }
-
-    /// The published runs of a tenant once all of them are as wanted: (period, billed).
-    fn settles(&self, tenant: &str, wanted: &[(&str, &str)]) {
-        let mut seen = Vec::new();
-        for _ in 0..600 {
-            let runs = self.json(&["run", "list", "--tenant", tenant, "--published"]);
-            seen = runs.as_array().unwrap().iter().map(|r| (text(&r["period"]), text(&r["billed"]))).collect();
-            seen.sort();
-            if seen.iter().map(|(period, billed)| (period.as_str(), billed.as_str())).eq(wanted.iter().copied()) {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
-        panic!("{tenant}: {seen:?} is not {wanted:?} within a minute");
-    }
+/// The published runs of a tenant once all of them are as wanted: (period, billed).
+#[track_caller]
+fn settles(server: &Server, tenant: &str, wanted: &[(&str, &str)]) {
+    server.wait(&format!("/v1/runs?published=true&tenant_id={tenant}"), |page| {
+        let runs = page["items"].as_array().unwrap().iter();
+        let mut seen: Vec<_> = runs.map(|run| (text(&run["period"]), text(&run["billed"]))).collect();
+        seen.sort();
+        seen.iter().map(|(period, billed)| (period.as_str(), billed.as_str())).eq(wanted.iter().copied())
+    });
 }
 
 fn text(value: &Value) -> String {
@@ -98,7 +50,7 @@ fn an_msp_takes_customers_on_moves_an_account_between_them_and_lets_one_go() {
     ];
     write_bill(&bills, &lines);
     let data = folder.path().join("data");
-    let daemon = Daemon::start(&data);
+    let daemon = Server::start(&data);
 
     daemon.done(&["tenant", "create", "Group", "--kind", "organisation"]);
     let acme = text(&daemon.json(&["tenant", "create", "Acme", "--contact", "cloud+acme@msp.example", "--parent", "Group"])["id"]);
@@ -114,7 +66,7 @@ fn an_msp_takes_customers_on_moves_an_account_between_them_and_lets_one_go() {
         "sandbox-*",
     ]);
     assert!(made.contains("its bills are being read"), "{made}");
-    daemon.settles(&acme, &[("2026-08", "5"), ("2026-09", "10")]);
+    settles(&daemon, &acme, &[("2026-08", "5"), ("2026-09", "10")]);
     let free = daemon.json(&["subaccount", "list", "--unassigned"]);
     assert_eq!(free.as_array().unwrap().iter().map(|s| text(&s["sub_account_id"])).collect::<Vec<_>>(), ["sandbox-1"]);
 
@@ -129,8 +81,8 @@ fn an_msp_takes_customers_on_moves_an_account_between_them_and_lets_one_go() {
     );
     let tenants = daemon.json(&["tenant", "list"]);
     let bolt = text(&tenants.as_array().unwrap().iter().find(|t| t["name"] == "Bolt").unwrap()["id"]);
-    daemon.settles(&bolt, &[("2026-09", "16")]);
-    let refused = daemon.call(&["subaccount", "assign", "--to", "Bolt", "111", "--from-period", "2026-09", "--review"]);
+    settles(&daemon, &bolt, &[("2026-09", "16")]);
+    let refused = daemon.cli(&["subaccount", "assign", "--to", "Bolt", "111", "--from-period", "2026-09", "--review"]);
     assert_eq!(refused.code, 1);
     assert!(
         refused.stdout.contains("Refused") && refused.stderr.contains("held by another tenant"),
@@ -145,10 +97,10 @@ fn an_msp_takes_customers_on_moves_an_account_between_them_and_lets_one_go() {
     let months: Vec<_> = review["months"].as_array().unwrap().iter().map(|m| (text(&m["tenant"]["name"]), text(&m["period"]))).collect();
     assert!(months.len() == 2 && months.iter().all(|(_, period)| period == "2026-09"), "{months:?}");
     assert!(daemon.done(&moving).contains("1 subaccounts moved"));
-    daemon.settles(&acme, &[("2026-08", "5"), ("2026-09", "8")]);
-    daemon.settles(&bolt, &[("2026-09", "18")]);
+    settles(&daemon, &acme, &[("2026-08", "5"), ("2026-09", "8")]);
+    settles(&daemon, &bolt, &[("2026-09", "18")]);
     moving[3] = "Nobody";
-    assert_eq!(daemon.call(&moving).code, 2);
+    assert_eq!(daemon.cli(&moving).code, 2);
     let history = daemon.done(&["subaccount", "history", "111"]);
     assert!(history.contains("Bolt") && history.contains("2026-09") && history.contains("Acme"), "{history}");
 
@@ -157,7 +109,7 @@ fn an_msp_takes_customers_on_moves_an_account_between_them_and_lets_one_go() {
     let run = daemon.json(&["run", "list", "--tenant", &acme, "--published"])[0]["id"].clone();
     let told = daemon.done(&["tenant", "delete", "Acme"]);
     assert!(told.contains("removes for good") && told.contains("nothing is changed"), "{told}");
-    assert_eq!(daemon.call(&["tenant", "delete", "Acme", "--name", "acme"]).code, 2);
+    assert_eq!(daemon.cli(&["tenant", "delete", "Acme", "--name", "acme"]).code, 2);
     let overlay = |run: &Value| {
         let name = format!("{}.parquet", text(run));
         ["2026-08", "2026-09"].iter().any(|period| data.join("lake/rated").join(period).join(&name).exists())
@@ -165,8 +117,8 @@ fn an_msp_takes_customers_on_moves_an_account_between_them_and_lets_one_go() {
     assert!(overlay(&run));
     daemon.done(&["tenant", "delete", "Acme", "--name", "Acme"]);
     assert!(!overlay(&run));
-    daemon.settles(&bolt, &[("2026-09", "18")]);
+    settles(&daemon, &bolt, &[("2026-09", "18")]);
     let free = daemon.json(&["subaccount", "list", "--unassigned"]);
     assert_eq!(free.as_array().unwrap().iter().map(|s| text(&s["sub_account_id"])).collect::<Vec<_>>(), ["222"]);
-    assert!(daemon.done(&["integration", "rotate-key"]).contains("0 credentials"));
+    assert!(daemon.done(&["secrets", "rotate"]).contains("0 credentials"));
 }

@@ -51,6 +51,20 @@ impl Server {
         self.cli_with(arguments, &[])
     }
 
+    /// What a command that must succeed prints.
+    #[track_caller]
+    pub(crate) fn done(&self, arguments: &[&str]) -> String {
+        let ran = self.cli(arguments);
+        assert_eq!(ran.code, 0, "{arguments:?}\n{}\n{}", ran.stdout, ran.stderr);
+        ran.stdout
+    }
+
+    /// What it prints for programs.
+    #[track_caller]
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.done(&[arguments, &["--json"]].concat())).unwrap()
+    }
+
     pub(crate) fn cli_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
         let own = [("RERATE_SERVER", self.address.as_str()), ("RERATE_TOKEN", self.token.as_str())];
         rerate_with(arguments, &[&own, environment].concat())

@@ -11,7 +11,7 @@ use crate::server::Server;
 const PASSWORD: &str = "correct horse battery";
 
 /// Tells the story to a fresh daemon with each database that is there.
-fn told(story: impl Fn(&Server, &Path)) {
+pub(crate) fn told(story: impl Fn(&Server, &Path)) {
     let folder = tempfile::tempdir().unwrap();
     story(&Server::start(&folder.path().join("data")), folder.path());
     let Some(database) = fresh_database() else {

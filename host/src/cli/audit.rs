@@ -3,8 +3,8 @@
 use clap::{Subcommand, ValueEnum};
 use serde_json::Value;
 
-use super::client::{Client, ServerArgs, encode};
-use super::run::text;
+use super::client::{Call, Client, ServerArgs, query};
+use super::shown::text;
 use super::{Failure, output};
 
 pub const EXAMPLES: &str = "\
@@ -62,8 +62,7 @@ impl Filter {
             ("from", &self.from),
             ("until", &self.until),
         ];
-        let query: Vec<String> = fields.iter().filter_map(|(name, value)| Some(format!("{name}={}", encode(value.as_ref()?)))).collect();
-        if query.is_empty() { "/v1/audit".to_owned() } else { format!("/v1/audit?{}", query.join("&")) }
+        query("/v1/audit", fields.map(|(name, value)| (name, value.clone())))
     }
 }
 
@@ -74,11 +73,8 @@ struct ListArgs {
     /// Changes that are shown
     #[arg(long, default_value_t = 50)]
     limit: u32,
-    /// Print JSON, for programs
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -100,11 +96,8 @@ struct ExportArgs {
 
 #[derive(Debug, clap::Args)]
 struct VerifyArgs {
-    /// Print JSON, for programs
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 /// What of a change is a column.
@@ -122,8 +115,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
 fn list(args: &ListArgs) -> Result<(), Failure> {
     let address = args.filter.address();
     let joint = if address.contains('?') { '&' } else { '?' };
-    let page = Client::new(&args.server)?.get(&format!("{address}{joint}limit={}", args.limit))?;
-    if args.json {
+    let page = args.call.client()?.get(&format!("{address}{joint}limit={}", args.limit))?;
+    if args.call.json {
         output::print_json(&page["items"])?;
         return Ok(());
     }
@@ -156,13 +149,13 @@ fn export(args: &ExportArgs) -> Result<(), Failure> {
 }
 
 fn verify(args: &VerifyArgs) -> Result<(), Failure> {
-    let verdict = Client::new(&args.server)?.get("/v1/audit/verify")?;
-    if args.json {
+    let verdict = args.call.client()?.get("/v1/audit/verify")?;
+    if args.call.json {
         output::print_json(&verdict)?;
     }
     let changes = text(&verdict["changes"]);
     if verdict["intact"] == true {
-        if !args.json {
+        if !args.call.json {
             output::print(&format!("intact: {changes} changes, the last with the hash {}", text(&verdict["hash"])));
         }
         return Ok(());

@@ -1,17 +1,19 @@
 //! A client of a running daemon, for commands that work on one.
 //!
 //! A refused call becomes a [`Failure`] with the daemon's own words, and a daemon that is not there one that says what to do. It knows
-//! JSON and bytes, nothing of nouns: each command names its own addresses. Nothing is tried again: most calls change something.
+//! JSON and bytes, nothing of nouns: each command names its own addresses. Nothing is tried again but what the daemon put off, and so has
+//! not begun: most calls change something.
 
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode, Url};
+use bytes::Bytes;
+use reqwest::{Method, Response, Url, header};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Failure;
+use super::{Failure, output};
 
 /// A daemon that has not taken the connection by then is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -22,6 +24,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(600);
 /// Pages of a list that are followed: a million items, more than anybody reads.
 const MAX_PAGES: usize = 1_000;
 
+/// Times that a call is made which the daemon puts off, since it has many at once: each time it says how many seconds to wait.
+const MAX_PUT_OFF: usize = 30;
+
 /// Where the daemon is, and what opens it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServerArgs {
@@ -31,6 +36,39 @@ pub struct ServerArgs {
     /// File with a token, such as admin.token in the daemon's data folder [default: the token itself in RERATE_TOKEN]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// The tenant to act in as Manager User, by name or id: with one's own role there, seeing what its people see
+    #[arg(long, value_name = "NAME|ID")]
+    acting_in: Option<String>,
+}
+
+/// What every command takes that calls a daemon and prints what it says.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Call {
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+impl Call {
+    pub fn client(&self) -> Result<Client, Failure> {
+        Client::new(&self.server)
+    }
+
+    /// For calls that need no token.
+    pub fn visitor(&self) -> Result<Client, Failure> {
+        Client::visitor(&self.server)
+    }
+
+    /// Prints an answer, as JSON or as people read it.
+    pub fn answer(&self, answer: &impl Serialize, told: impl FnOnce() -> String) -> Result<(), Failure> {
+        if self.json {
+            return Ok(output::print_json(answer)?);
+        }
+        output::print(&told());
+        Ok(())
+    }
 }
 
 impl ServerArgs {
@@ -63,29 +101,68 @@ impl Answer {
     }
 }
 
+/// What a call shows.
+enum Shown {
+    Nothing,
+    Token(String),
+    /// A session's cookie, and the proof that changes need.
+    Session {
+        cookie: String,
+        proof: String,
+    },
+}
+
 /// Calls one daemon, one call at a time.
 pub struct Client {
     base: Url,
-    token: String,
+    shown: Shown,
+    /// The id of the tenant in which every call is made.
+    acting_in: Option<String>,
     http: reqwest::Client,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Client {
     pub fn new(args: &ServerArgs) -> Result<Self, Failure> {
+        let mut client = Self { shown: Shown::Token(args.token()?), ..Self::visitor(args)? };
+        if let Some(tenant) = &args.acting_in {
+            client.acting_in = Some(super::tenant::id_of(&client, tenant)?);
+        }
+        Ok(client)
+    }
+
+    /// One that shows nothing, until it signs in.
+    pub fn visitor(args: &ServerArgs) -> Result<Self, Failure> {
         let wrong =
             |reason: &str| Failure::input(format!("--server {}: {reason}", args.server)).next("an address such as http://127.0.0.1:8080");
         let base = Url::parse(&args.server).map_err(|error| wrong(&error.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") {
             return Err(wrong("not http or https"));
         }
-        let token = args.token()?;
-        let mut http = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).timeout(ANSWER_WITHIN);
+        let mut http = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN);
         if matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
             http = http.no_proxy(); // whatever the environment says: no proxy reaches this machine's own ports
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { base, token, http: http.build()?, runtime })
+        Ok(Self { base, shown: Shown::Nothing, acting_in: None, http: http.build()?, runtime })
+    }
+
+    /// Makes a call that begins a session, which every later call is made in.
+    pub fn begin_session(&mut self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
+        let (status, cookie, bytes) = self.runtime.block_on(async {
+            let response = self.sent(&Method::POST, path, Some(&json(body)?), Some(ANSWER_WITHIN)).await?;
+            let cookie = response.headers().get(header::SET_COOKIE).and_then(|cookie| cookie.to_str().ok()?.split(';').next());
+            let cookie = cookie.unwrap_or_default().to_owned();
+            Ok::<_, Failure>((response.status(), cookie, self.whole(response).await?))
+        })?;
+        let session = parsed(&bytes);
+        if !status.is_success() {
+            let failure = refused(status.as_u16(), &session);
+            // Here it is not a token that is unknown.
+            return Err(if status.as_u16() == 401 { Failure::input(session["detail"].as_str().unwrap_or_default()) } else { failure });
+        }
+        self.shown = Shown::Session { cookie, proof: session["csrf"].as_str().unwrap_or_default().to_owned() };
+        Ok(session)
     }
 
     /// Where the daemon is, for messages.
@@ -112,13 +189,35 @@ impl Client {
 
     /// Sends bytes of a kind.
     pub fn post_bytes(&self, path: &str, kind: &str, bytes: Vec<u8>) -> Result<Value, Failure> {
-        self.checked(Method::POST, path, Some((kind.to_owned(), bytes)))
+        self.checked(Method::POST, path, Some((kind.to_owned(), bytes.into())))
     }
 
     /// What is not JSON: an exported file, say.
     pub fn get_bytes(&self, path: &str) -> Result<Vec<u8>, Failure> {
-        let (status, bytes) = self.send(Method::GET, path, None)?;
-        if status.is_success() { Ok(bytes) } else { Err(refused(status.as_u16(), &parsed(&bytes))) }
+        let (status, bytes) = self.send(&Method::GET, path, None)?;
+        if (200..300).contains(&status) { Ok(bytes) } else { Err(refused(status, &parsed(&bytes))) }
+    }
+
+    /// The lines of an answer as they come, until there are no more or one was enough.
+    pub fn follow(&self, path: &str, mut enough: impl FnMut(&str) -> Result<bool, Failure>) -> Result<(), Failure> {
+        self.runtime.block_on(async {
+            let mut response = self.sent(&Method::GET, path, None, None).await?;
+            if !response.status().is_success() {
+                let status = response.status().as_u16();
+                return Err(refused(status, &parsed(&self.whole(response).await?)));
+            }
+            let mut text = Vec::new();
+            while let Some(bytes) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+                text.extend_from_slice(&bytes);
+                while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = text.drain(..=end).collect();
+                    if enough(String::from_utf8_lossy(&line).trim_end())? {
+                        return Ok(());
+                    }
+                }
+            }
+            Ok(())
+        })
     }
 
     /// All items of a list that comes in pages. `path` may have a query.
@@ -140,28 +239,60 @@ impl Client {
     }
 
     /// For a caller to whom a refusal is an answer too: any status, and the problem as it came.
-    pub fn call(&self, method: Method, path: &str, body: Option<(String, Vec<u8>)>) -> Result<Answer, Failure> {
+    pub fn call(&self, method: &Method, path: &str, body: Option<(String, Bytes)>) -> Result<Answer, Failure> {
         let (status, bytes) = self.send(method, path, body)?;
-        Ok(Answer { status: status.as_u16(), body: parsed(&bytes) })
+        Ok(Answer { status, body: parsed(&bytes) })
     }
 
-    fn checked(&self, method: Method, path: &str, body: Option<(String, Vec<u8>)>) -> Result<Value, Failure> {
-        let (status, bytes) = self.send(method, path, body)?;
-        let value = parsed(&bytes);
-        if status.is_success() { Ok(value) } else { Err(refused(status.as_u16(), &value)) }
+    fn checked(&self, method: Method, path: &str, body: Option<(String, Bytes)>) -> Result<Value, Failure> {
+        let answer = self.call(&method, path, body)?;
+        if answer.is_success() { Ok(answer.body) } else { Err(refused(answer.status, &answer.body)) }
     }
 
-    fn send(&self, method: Method, path: &str, body: Option<(String, Vec<u8>)>) -> Result<(StatusCode, Vec<u8>), Failure> {
-        let url = format!("{}{path}", self.server());
-        let mut request = self.http.request(method, url).bearer_auth(&self.token);
-        if let Some((kind, bytes)) = body {
-            request = request.header("content-type", kind).body(bytes);
+    fn send(&self, method: &Method, path: &str, body: Option<(String, Bytes)>) -> Result<(u16, Vec<u8>), Failure> {
+        self.runtime.block_on(async {
+            let response = self.sent(method, path, body.as_ref(), Some(ANSWER_WITHIN)).await?;
+            Ok((response.status().as_u16(), self.whole(response).await?))
+        })
+    }
+
+    /// The answer to one call, as soon as it begins.
+    async fn sent(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&(String, Bytes)>,
+        within: Option<Duration>,
+    ) -> Result<Response, Failure> {
+        let mut left = MAX_PUT_OFF;
+        loop {
+            let mut request = self.http.request(method.clone(), format!("{}{path}", self.server()));
+            request = match &self.shown {
+                Shown::Nothing => request,
+                Shown::Token(token) => request.bearer_auth(token),
+                Shown::Session { cookie, proof } => request.header(header::COOKIE, cookie).header("rerate-csrf", proof),
+            };
+            if let Some(within) = within {
+                request = request.timeout(within);
+            }
+            if let Some(tenant) = &self.acting_in {
+                request = request.header("rerate-tenant", tenant);
+            }
+            if let Some((kind, bytes)) = body {
+                request = request.header(header::CONTENT_TYPE, kind).body(bytes.clone());
+            }
+            let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+            let later = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            match later.filter(|_| response.status().as_u16() == 429 && left > 0) {
+                Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+                None => return Ok(response),
+            }
+            left -= 1;
         }
-        let answer = self.runtime.block_on(async {
-            let response = request.send().await?;
-            Ok((response.status(), response.bytes().await?.to_vec()))
-        });
-        answer.map_err(|error| self.unreachable(&error))
+    }
+
+    async fn whole(&self, response: Response) -> Result<Vec<u8>, Failure> {
+        response.bytes().await.map(|bytes| bytes.to_vec()).map_err(|error| self.unreachable(&error))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
@@ -184,6 +315,13 @@ impl Client {
     }
 }
 
+/// An address with the fields of its query that are given.
+pub fn query<'a>(path: &str, fields: impl IntoIterator<Item = (&'a str, Option<String>)>) -> String {
+    let given = fields.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encode(&value?))));
+    let given = given.collect::<Vec<_>>().join("&");
+    if given.is_empty() { path.to_owned() } else { format!("{path}?{given}") }
+}
+
 /// A part of an address that may hold anything.
 pub fn encode(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
@@ -196,8 +334,8 @@ pub fn encode(text: &str) -> String {
     })
 }
 
-fn json(body: &impl Serialize) -> Result<(String, Vec<u8>), Failure> {
-    Ok(("application/json".to_owned(), serde_json::to_vec(body)?))
+fn json(body: &impl Serialize) -> Result<(String, Bytes), Failure> {
+    Ok(("application/json".to_owned(), serde_json::to_vec(body)?.into()))
 }
 
 fn parsed(bytes: &[u8]) -> Value {
@@ -230,7 +368,7 @@ mod tests {
     use super::*;
 
     fn args(server: &str, token_file: Option<PathBuf>) -> ServerArgs {
-        ServerArgs { server: server.to_owned(), token_file }
+        ServerArgs { server: server.to_owned(), token_file, acting_in: None }
     }
 
     fn token_file(folder: &tempfile::TempDir) -> PathBuf {
@@ -275,5 +413,7 @@ mod tests {
     #[test]
     fn what_a_person_typed_cannot_leave_its_place_in_the_address() {
         assert_eq!(encode("a/b?c d&é"), "a%2Fb%3Fc%20d%26%C3%A9");
+        assert_eq!(query("/v1/runs", [("state", None), ("period", Some("2026&x=y".to_owned()))]), "/v1/runs?period=2026%26x%3Dy");
+        assert_eq!(query("/v1/runs", [("state", None)]), "/v1/runs");
     }
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::client::{Client, ServerArgs, encode};
+use super::client::{Call, encode};
+use super::shown::text;
 use super::{Failure, output};
 use crate::clock::Clock;
 use crate::plugins::signature::{self, PrivateKey};
@@ -69,16 +70,13 @@ struct TrustArgs {
     #[arg(long)]
     name: String,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Print JSON, for programs
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
@@ -87,7 +85,7 @@ struct RevokeArgs {
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
@@ -95,7 +93,7 @@ struct PolicyArgs {
     /// The policy from now on [default: show it]
     policy: Option<Policy>,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -134,41 +132,36 @@ fn new(args: &NewArgs) -> Result<(), Failure> {
 }
 
 fn trust(args: &TrustArgs) -> Result<(), Failure> {
-    let text = if args.key.starts_with("ed25519:") {
+    let given = if args.key.starts_with("ed25519:") {
         args.key.clone()
     } else {
         std::fs::read_to_string(&args.key)
             .map_err(|error| Failure::input(format!("{}: neither a public key nor a file with one: {error}", args.key)))?
     };
     // A private key in the wrong place must not leave this machine.
-    let (_, public) = signature::public_key(&text).map_err(Failure::input)?;
-    let key = Client::new(&args.server)?.post("/v1/keys", &json!({ "name": args.name, "public_key": public }))?;
-    output::print(&format!("{} of {} is trusted", text_of(&key, "id"), text_of(&key, "name")));
-    Ok(())
+    let (_, public) = signature::public_key(&given).map_err(Failure::input)?;
+    let key = args.call.client()?.post("/v1/keys", &json!({ "name": args.name, "public_key": public }))?;
+    args.call.answer(&key, || format!("{} of {} is trusted", text(&key["id"]), text(&key["name"])))
 }
 
 fn list(args: &ListArgs) -> Result<(), Failure> {
-    let keys = Client::new(&args.server)?.list("/v1/keys")?;
-    if args.json {
-        output::print_json(&json!({ "items": keys }))?;
-        return Ok(());
-    }
-    let rows = keys.iter().map(|key| {
-        let state = key["revoked_at"].as_str().map_or_else(|| "trusted".to_owned(), |at| format!("revoked {at}"));
-        vec![text_of(key, "id").to_owned(), text_of(key, "name").to_owned(), text_of(key, "created_at").to_owned(), state]
-    });
-    output::print(&output::table(&["key", "name", "since", "state"], rows));
-    Ok(())
+    let keys = args.call.client()?.list("/v1/keys")?;
+    args.call.answer(&json!({ "items": keys }), || {
+        let row = |key: &Value| {
+            let state = key["revoked_at"].as_str().map_or_else(|| "trusted".to_owned(), |at| format!("revoked {at}"));
+            vec![text(&key["id"]), text(&key["name"]), text(&key["created_at"]), state]
+        };
+        output::table(&["key", "name", "since", "state"], keys.iter().map(row))
+    })
 }
 
 fn revoke(args: &RevokeArgs) -> Result<(), Failure> {
-    let key = Client::new(&args.server)?.delete(&format!("/v1/keys/{}", encode(&args.id)))?;
-    output::print(&format!("{} of {} is revoked", text_of(&key, "id"), text_of(&key, "name")));
-    Ok(())
+    let key = args.call.client()?.delete(&format!("/v1/keys/{}", encode(&args.id)))?;
+    args.call.answer(&key, || format!("{} of {} is revoked", text(&key["id"]), text(&key["name"])))
 }
 
 fn policy(args: &PolicyArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
+    let client = args.call.client()?;
     let answer = match args.policy {
         None => client.get("/v1/signing-policy")?,
         Some(policy) => {
@@ -180,10 +173,5 @@ fn policy(args: &PolicyArgs) -> Result<(), Failure> {
             client.put("/v1/signing-policy", &json!({ "policy": name }))?
         }
     };
-    output::print(text_of(&answer, "policy"));
-    Ok(())
-}
-
-fn text_of<'a>(value: &'a Value, field: &str) -> &'a str {
-    value[field].as_str().unwrap_or_default()
+    args.call.answer(&answer, || text(&answer["policy"]))
 }

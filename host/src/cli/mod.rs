@@ -10,23 +10,33 @@ pub mod client;
 pub mod cost_center;
 pub mod demo;
 mod difference;
+pub mod domain;
+pub mod events;
 pub mod integration;
 pub mod key;
 mod logging;
 pub mod output;
 pub mod plugin;
 pub mod preview;
+pub mod quota;
 pub mod rate;
+pub mod report;
 pub mod roles;
 pub mod rule;
 pub mod run;
+pub mod secrets;
 pub mod serve;
 pub mod shadow;
+mod shown;
+pub mod sign_in;
+pub mod snapshot;
 pub mod subaccount;
 pub mod team;
 pub mod tenant;
 pub mod token;
 pub mod user;
+pub mod virtuals;
+pub mod whoami;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -78,6 +88,12 @@ enum Command {
     /// Work with people: invite them, and set what they are where
     #[command(arg_required_else_help = true, after_help = user::EXAMPLES)]
     User(user::Args),
+    /// Show or set how an organisation's people sign in: an OpenID Connect provider
+    #[command(arg_required_else_help = true, after_help = sign_in::EXAMPLES)]
+    SignIn(sign_in::Args),
+    /// Show who calls, and as what
+    #[command(after_help = whoami::EXAMPLES)]
+    Whoami(whoami::Args),
     /// Work with bills: generate one
     #[command(arg_required_else_help = true)]
     Bill(bill::Args),
@@ -106,6 +122,12 @@ enum Command {
     /// Write a daemon's organisation as such a file
     #[command(after_help = apply::EXPORT)]
     Export(apply::ExportArgs),
+    /// Show what was billed, what is charged for it, and what is left
+    #[command(arg_required_else_help = true, after_help = report::EXAMPLES)]
+    Report(report::Args),
+    /// Follow what happens at a daemon, as it happens
+    #[command(after_help = events::EXAMPLES)]
+    Events(events::Args),
     /// Work with what a daemon has rated: list, show, compute again and compare
     #[command(arg_required_else_help = true)]
     Run(run::Args),
@@ -115,9 +137,24 @@ enum Command {
     /// Work with a daemon's tenants: list, make, suspend, unlink, delete, import a list
     #[command(arg_required_else_help = true, after_help = tenant::EXAMPLES)]
     Tenant(tenant::Args),
+    /// Show or set what one tenant's rules may use
+    #[command(arg_required_else_help = true, after_help = quota::EXAMPLES)]
+    Quota(quota::Args),
+    /// Show or set the MSP's mail domains, on which its tenants' contacts are
+    #[command(arg_required_else_help = true, after_help = domain::EXAMPLES)]
+    Domain(domain::Args),
     /// Work with where a daemon's bills come from
     #[command(arg_required_else_help = true, after_help = integration::EXAMPLES)]
     Integration(integration::Args),
+    /// Work with virtual integrations: views of some subaccounts, or of the charges that meet conditions
+    #[command(arg_required_else_help = true, after_help = virtuals::EXAMPLES)]
+    Virtual(virtuals::Args),
+    /// See what was imported
+    #[command(arg_required_else_help = true, after_help = snapshot::EXAMPLES)]
+    Snapshot(snapshot::Args),
+    /// Give a daemon a new key for the credentials that it keeps
+    #[command(arg_required_else_help = true, after_help = secrets::EXAMPLES)]
+    Secrets(secrets::Args),
     /// Work with the subaccounts that bills name: list, review, assign, release, history
     #[command(arg_required_else_help = true, after_help = subaccount::EXAMPLES)]
     Subaccount(subaccount::Args),
@@ -194,6 +231,8 @@ pub fn main() -> ExitCode {
         Command::Team(args) => team::run(args),
         Command::Token(args) => token::run(args),
         Command::User(args) => user::run(args),
+        Command::SignIn(args) => sign_in::run(args),
+        Command::Whoami(args) => whoami::run(&args),
         Command::Bill(args) => bill::run(args),
         Command::Key(args) => key::run(args),
         Command::Plugin(args) => plugin::run(args),
@@ -204,10 +243,17 @@ pub fn main() -> ExitCode {
         Command::Rule(args) => rule::run(args),
         Command::Apply(args) => apply::apply(&args),
         Command::Export(args) => apply::export(&args),
+        Command::Report(args) => report::run(args),
+        Command::Events(args) => events::run(&args),
         Command::Run(args) => run::run(args),
         Command::Shadow(args) => shadow::run(args),
         Command::Tenant(args) => tenant::run(args),
+        Command::Quota(args) => quota::run(args),
+        Command::Domain(args) => domain::run(args),
         Command::Integration(args) => integration::run(args),
+        Command::Virtual(args) => virtuals::run(args),
+        Command::Snapshot(args) => snapshot::run(args),
+        Command::Secrets(args) => secrets::run(args),
         Command::Subaccount(args) => subaccount::run(args),
     };
     match done {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::{Client, ServerArgs, encode};
-use super::{Failure, difference, output};
+use super::client::{Call, Client, encode};
+use super::{Failure, difference, output, tenant};
 use crate::domain::period::Period;
 use crate::jobs::preview::{PreviewRequest, PreviewResult, RuleChange, VersionChange};
 
@@ -32,8 +32,6 @@ const ASKED_EVERY: Duration = Duration::from_millis(200);
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub struct Args {
-    #[command(flatten)]
-    server: ServerArgs,
     /// A version of a plugin for the rules that follow it: a component's file, or the digest of a stored one
     #[arg(long, value_name = "FILE|DIGEST", conflicts_with_all = ["rule", "chain"])]
     plugin: Option<String>,
@@ -51,9 +49,8 @@ pub struct Args {
     /// Lines shown
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
-    /// Print the result as JSON, with exact amounts
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    call: Call,
 }
 
 /// Over which published months.
@@ -73,22 +70,15 @@ impl Over {
         if !self.tenants.is_empty() {
             let known = client.list("/v1/tenants")?;
             for wanted in &self.tenants {
-                tenants.push(tenant_of(&known, wanted)?);
+                tenants.push(tenant::id_among(&known, wanted)?);
             }
         }
         Ok(PreviewRequest { periods: self.periods.clone(), tenants, ..PreviewRequest::default() })
     }
 }
 
-/// The id of a tenant that a person names.
-pub(super) fn tenant_of(known: &[Value], wanted: &str) -> Result<String, Failure> {
-    let found = known.iter().find(|tenant| tenant["id"] == *wanted || tenant["name"] == *wanted);
-    let id = found.and_then(|tenant| tenant["id"].as_str());
-    Ok(id.ok_or_else(|| Failure::input(format!("there is no tenant {wanted:?}")))?.to_owned())
-}
-
 pub fn run(args: Args) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
+    let client = args.call.client()?;
     let mut request = PreviewRequest { top: Some(args.top), ..args.over.request(&client)? };
     if let Some(plugin) = &args.plugin {
         let (name, digest) = version_of(&client, plugin)?;
@@ -109,7 +99,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         request.chain = Some(rules);
     }
     let result = compute(&client, &request)?;
-    tell(&result, args.top, args.json)
+    tell(&result, args.top, args.call.json)
 }
 
 /// Prints a result; a month that fails under the change is a failed run.

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::client::{Client, ServerArgs, encode};
-use super::preview::tenant_of;
+use super::client::{Call, Client, encode};
+use super::shown::{find, items, money, name_of, text};
+use super::tenant::id_among;
 use super::{Failure, output};
-use crate::domain::money::Amount;
 use crate::domain::period::Period;
 
 pub const EXAMPLES: &str = "\
@@ -51,11 +51,8 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Print a JSON list
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
@@ -74,7 +71,7 @@ struct CreateArgs {
     #[arg(long, value_name = "DIGEST")]
     pin: Option<String>,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
@@ -99,7 +96,7 @@ struct ChangeArgs {
     #[arg(long)]
     review: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
@@ -107,7 +104,7 @@ struct DeleteArgs {
     /// The rule's title or id
     rule: String,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
@@ -133,7 +130,7 @@ struct AssignArgs {
     #[arg(long)]
     review: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
@@ -144,7 +141,7 @@ struct UnassignArgs {
     #[arg(long)]
     review: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
@@ -156,7 +153,7 @@ struct OrderArgs {
     #[arg(long)]
     review: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
@@ -164,11 +161,8 @@ struct ChainArgs {
     /// Only what applies to this tenant, by name or id
     #[arg(long)]
     tenant: Option<String>,
-    /// Print a JSON list
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
@@ -178,11 +172,8 @@ struct OverlapArgs {
     /// By name or id
     #[arg(long)]
     tenant: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
@@ -191,48 +182,36 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Create(args) => create(&args),
         Command::Change(args) => change(&args),
         Command::Delete(args) => {
-            let client = Client::new(&args.server)?;
-            let rule = find(&client, &args.rule)?;
+            let client = args.call.client()?;
+            let rule = named(&client, &args.rule)?;
             client.delete(&format!("/v1/rules/{}", text(&rule["id"])))?;
-            output::print(&format!("{} is deleted", text(&rule["title"])));
-            Ok(())
+            args.call.answer(&rule, || format!("{} is deleted", text(&rule["title"])))
         }
         Command::Assign(args) => assign(&args),
         Command::Unassign(args) => {
-            let client = Client::new(&args.server)?;
+            let client = args.call.client()?;
             if args.review {
-                return review(&client, "/v1/assignments/review", &json!({ "end": args.assignment }));
+                return review(&args.call, &client, "/v1/assignments/review", &json!({ "end": args.assignment }));
             }
             client.delete(&format!("/v1/assignments/{}", encode(&args.assignment)))?;
-            output::print(&format!("{} is ended", args.assignment));
-            Ok(())
+            args.call.answer(&json!({ "ended": args.assignment }), || format!("{} is ended", args.assignment))
         }
         Command::Order(args) => {
-            let (client, body) = (Client::new(&args.server)?, json!({ "assignments": args.assignments }));
+            let (client, body) = (args.call.client()?, json!({ "assignments": args.assignments }));
             if args.review {
-                return review(&client, "/v1/assignments/review", &json!({ "order": body }));
+                return review(&args.call, &client, "/v1/assignments/review", &json!({ "order": body }));
             }
-            client.put("/v1/assignments/order", &body)?;
-            output::print("they are in that order");
-            Ok(())
+            let ordered = client.put("/v1/assignments/order", &body)?;
+            args.call.answer(&ordered, || "they are in that order".to_owned())
         }
         Command::Chain(args) => chain(&args),
         Command::Overlaps(args) => overlaps(&args),
     }
 }
 
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-fn money(value: &Value) -> String {
-    text(value).parse::<Amount>().map(output::money).unwrap_or_default()
-}
-
 /// A rule by its title or id.
-fn find(client: &Client, rule: &str) -> Result<Value, Failure> {
-    let wanted = rule.trim().to_lowercase();
-    let found = client.list("/v1/rules")?.into_iter().find(|r| text(&r["id"]) == rule || text(&r["title"]).to_lowercase() == wanted);
+fn named(client: &Client, rule: &str) -> Result<Value, Failure> {
+    let found = find(&client.list("/v1/rules")?, rule, "title").cloned();
     found.ok_or_else(|| Failure::input(format!("there is no rule {rule}")).next("rerate rule list"))
 }
 
@@ -249,19 +228,13 @@ fn config(inline: Option<&str>, file: Option<&PathBuf>) -> Result<Option<Value>,
 }
 
 fn list(args: &ListArgs) -> Result<(), Failure> {
-    let rules = Client::new(&args.server)?.list("/v1/rules")?;
-    if args.json {
+    let rules = args.call.client()?.list("/v1/rules")?;
+    if args.call.json {
         return Ok(output::print_json(&rules)?);
     }
     let rows = rules.iter().map(|rule| {
         let version = rule["pinned_digest"].as_str().map_or("active", |digest| &digest[..12.min(digest.len())]).to_owned();
-        vec![
-            text(&rule["id"]).to_owned(),
-            text(&rule["title"]).to_owned(),
-            text(&rule["plugin"]).to_owned(),
-            version,
-            rule["config"].to_string(),
-        ]
+        vec![text(&rule["id"]), text(&rule["title"]), text(&rule["plugin"]), version, rule["config"].to_string()]
     });
     output::print(&output::table(&["rule", "title", "plugin", "version", "configuration"], rows));
     Ok(())
@@ -270,67 +243,67 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
 fn create(args: &CreateArgs) -> Result<(), Failure> {
     let config = config(Some(&args.config), args.config_file.as_ref())?;
     let body = json!({ "title": args.title, "plugin": args.plugin, "pinned_digest": args.pin, "config": config });
-    let rule = Client::new(&args.server)?.post("/v1/rules", &body)?;
-    output::print(&format!("{} {}", text(&rule["id"]), text(&rule["title"])));
-    Ok(())
+    let rule = args.call.client()?.post("/v1/rules", &body)?;
+    args.call.answer(&rule, || format!("{} {}", text(&rule["id"]), text(&rule["title"])))
 }
 
 fn change(args: &ChangeArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
-    let rule = find(&client, &args.rule)?;
+    let client = args.call.client()?;
+    let rule = named(&client, &args.rule)?;
     let pinned = match &args.pin {
         Some(digest) => json!(digest),
         None if args.follow => Value::Null,
         None => rule["pinned_digest"].clone(),
     };
     let body = json!({
-        "title": args.title.as_deref().unwrap_or_else(|| text(&rule["title"])),
+        "title": args.title.clone().unwrap_or_else(|| text(&rule["title"])),
         "plugin": rule["plugin"],
         "pinned_digest": pinned,
         "config": config(args.config.as_deref(), args.config_file.as_ref())?.unwrap_or_else(|| rule["config"].clone()),
     });
     let path = format!("/v1/rules/{}", text(&rule["id"]));
     if args.review {
-        return review(&client, &format!("{path}/review"), &body);
+        return review(&args.call, &client, &format!("{path}/review"), &body);
     }
-    client.put(&path, &body)?;
-    output::print(&format!("{} is changed; its months are rated again", text(&body["title"])));
-    Ok(())
+    let changed = client.put(&path, &body)?;
+    args.call.answer(&changed, || format!("{} is changed; its months are rated again", text(&body["title"])))
 }
 
 fn assign(args: &AssignArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
-    let rule = find(&client, &args.rule)?;
+    let client = args.call.client()?;
+    let rule = named(&client, &args.rule)?;
     let mut body = json!({ "rule_id": rule["id"], "from_period": args.from, "to_period": args.until, "position": args.position });
     let (path, change) = if args.all {
         ("/v1/assignments", "assign")
     } else {
         let known = client.list("/v1/tenants")?;
-        let tenants = args.to.iter().map(|tenant| tenant_of(&known, tenant)).collect::<Result<Vec<_>, _>>()?;
+        let tenants = args.to.iter().map(|tenant| id_among(&known, tenant)).collect::<Result<Vec<_>, _>>()?;
         body["tenant_ids"] = json!(tenants);
         ("/v1/assignments/batch", "assign_many")
     };
     if args.review {
-        return review(&client, "/v1/assignments/review", &json!({ change: body }));
+        return review(&args.call, &client, "/v1/assignments/review", &json!({ change: body }));
     }
-    client.post(path, &body)?;
+    let assigned = client.post(path, &body)?;
     let reach = if args.all { "all tenants".to_owned() } else { args.to.join(", ") };
-    output::print(&format!("{} applies to {reach}", text(&rule["title"])));
-    Ok(())
+    args.call.answer(&assigned, || format!("{} applies to {reach}", text(&rule["title"])))
 }
 
 /// Shows what a change would rate again.
-fn review(client: &Client, path: &str, body: &Value) -> Result<(), Failure> {
+fn review(call: &Call, client: &Client, path: &str, body: &Value) -> Result<(), Failure> {
     let review = client.post(path, body)?;
-    let months = review["months"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if call.json {
+        return Ok(output::print_json(&review)?);
+    }
+    let months = items(&review["months"]);
     if months.is_empty() {
         output::print("nothing would be rated again");
         return Ok(());
     }
     let rows = months.iter().map(|month| {
-        let tenant = text(&month["tenant"]["name"]).to_owned();
-        let (period, currency) = (text(&month["period"]).to_owned(), text(&month["currency"]).to_owned());
-        vec![tenant, period, currency, text(&month["effect"]).to_owned(), money(&month["billed_after"])]
+        let tenant = text(&month["tenant"]["name"]);
+        let (period, currency) = (text(&month["period"]), text(&month["currency"]));
+        vec![tenant, period, currency, text(&month["effect"]), money(&month["billed_after"])]
     });
     output::print(&output::table(&["tenant", "period", "", "effect", ">billed"], rows));
     output::print(&format!("{} charges would be rated again; nothing is saved", output::count(review["charges"].as_u64().unwrap_or(0))));
@@ -338,29 +311,26 @@ fn review(client: &Client, path: &str, body: &Value) -> Result<(), Failure> {
 }
 
 fn chain(args: &ChainArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
+    let client = args.call.client()?;
     let known = client.list("/v1/tenants")?;
     let path = match &args.tenant {
-        Some(tenant) => format!("/v1/assignments?tenant_id={}", tenant_of(&known, tenant)?),
+        Some(tenant) => format!("/v1/assignments?tenant_id={}", id_among(&known, tenant)?),
         None => "/v1/assignments".to_owned(),
     };
     let assignments = client.list(&path)?;
-    if args.json {
+    if args.call.json {
         return Ok(output::print_json(&assignments)?);
     }
     let rules = client.list("/v1/rules")?;
-    let named = |items: &[Value], id: &Value, field: &str| {
-        items.iter().find(|item| item["id"] == *id).map(|item| text(&item[field]).to_owned()).unwrap_or_default()
-    };
     let rows = assignments.iter().map(|assignment| {
-        let tenant = if assignment["tenant_id"].is_null() { "all".to_owned() } else { named(&known, &assignment["tenant_id"], "name") };
+        let tenant = if assignment["tenant_id"].is_null() { "all".to_owned() } else { name_of(&known, &assignment["tenant_id"], "name") };
         vec![
             assignment["position"].to_string(),
-            text(&assignment["id"]).to_owned(),
-            named(&rules, &assignment["rule_id"], "title"),
+            text(&assignment["id"]),
+            name_of(&rules, &assignment["rule_id"], "title"),
             tenant,
-            text(&assignment["from_period"]).to_owned(),
-            text(&assignment["to_period"]).to_owned(),
+            text(&assignment["from_period"]),
+            text(&assignment["to_period"]),
         ]
     });
     output::print(&output::table(&[">", "assignment", "rule", "tenant", "from", "until"], rows));
@@ -368,28 +338,27 @@ fn chain(args: &ChainArgs) -> Result<(), Failure> {
 }
 
 fn overlaps(args: &OverlapArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
+    let client = args.call.client()?;
     let known = client.list("/v1/tenants")?;
     let mut path = format!("/v1/reports/overlaps?period={}", args.period);
     if let Some(tenant) = &args.tenant {
-        path.push_str(&format!("&tenant_id={}", tenant_of(&known, tenant)?));
+        path.push_str(&format!("&tenant_id={}", id_among(&known, tenant)?));
     }
     let report = client.get(&path)?;
-    if args.json {
+    if args.call.json {
         return Ok(output::print_json(&report)?);
     }
-    let months = report["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let months = items(&report["items"]);
     if months.is_empty() {
         output::print(&format!("no two rules changed the same charges in {}", args.period));
         return Ok(());
     }
     let rows = months.iter().flat_map(|month| {
-        let tenant = known.iter().find(|tenant| tenant["id"] == month["tenant_id"]).map(|tenant| text(&tenant["name"]).to_owned());
-        let tenant = tenant.unwrap_or_default();
-        month["overlaps"].as_array().into_iter().flatten().map(move |overlap| {
+        let tenant = name_of(&known, &month["tenant_id"], "name");
+        items(&month["overlaps"]).iter().map(move |overlap| {
             let charges = output::count(overlap["charges"].as_u64().unwrap_or(0));
-            let (first, second) = (text(&overlap["first"]).to_owned(), text(&overlap["second"]).to_owned());
-            vec![tenant.clone(), text(&month["currency"]).to_owned(), first, second, charges, money(&overlap["charged"])]
+            let (first, second) = (text(&overlap["first"]), text(&overlap["second"]));
+            vec![tenant.clone(), text(&month["currency"]), first, second, charges, money(&overlap["charged"])]
         })
     });
     output::print(&output::table(&["tenant", "", "first", "then", ">charges", ">charged"], rows));

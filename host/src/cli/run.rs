@@ -4,10 +4,11 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::client::{Client, ServerArgs, encode};
-use super::{Failure, output, preview};
+use super::client::{Call, Client, encode, query};
+use super::shown::{items, money, text};
+use super::{Failure, output, tenant};
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::rule::Treatment;
@@ -50,6 +51,8 @@ enum Command {
     /// Walk one line of a tenant's published bill through its chain, from what was billed to what is charged
     #[command(after_help = WHY)]
     Why(WhyArgs),
+    /// Rate a run again that failed, now that what it failed on is mended
+    Retry(ShowArgs),
     /// Compute a run again from what was recorded of it and say identical, or show the first difference
     #[command(after_help = VERIFY)]
     Verify(VerifyArgs),
@@ -57,10 +60,8 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    #[command(flatten)]
-    server: ServerArgs,
-    /// Of one tenant, by its id
-    #[arg(long, value_name = "ID")]
+    /// Of one tenant, by name or id
+    #[arg(long, value_name = "NAME|ID")]
     tenant: Option<String>,
     /// Of one period
     #[arg(long, value_name = "YYYY-MM")]
@@ -71,27 +72,21 @@ struct ListArgs {
     /// Only those that readers are shown
     #[arg(long)]
     published: bool,
-    /// Print a JSON list
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
 struct ShowArgs {
-    #[command(flatten)]
-    server: ServerArgs,
     /// The run's id
     #[arg(value_name = "RUN")]
     run: String,
-    /// Print the run as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
 struct WhyArgs {
-    #[command(flatten)]
-    server: ServerArgs,
     /// The line's key
     #[arg(value_name = "KEY")]
     key: String,
@@ -106,15 +101,12 @@ struct WhyArgs {
     /// What the tenant may see of it, as JSON
     #[arg(long)]
     as_tenant: bool,
-    /// Print the answer as JSON, with every step
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
 struct VerifyArgs {
-    #[command(flatten)]
-    server: ServerArgs,
     /// The run's id
     #[arg(value_name = "RUN")]
     run: String,
@@ -124,9 +116,8 @@ struct VerifyArgs {
     /// Charges of one call into a rule at most [default: whole row groups]
     #[arg(long, value_name = "N")]
     batch_rows: Option<NonZero<usize>>,
-    /// Print the verdict as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    call: Call,
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
@@ -134,19 +125,21 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::List(args) => list(&args),
         Command::Show(args) => show(&args),
         Command::Why(args) => why(&args),
-        Command::Verify(args) => verify(&Client::new(&args.server)?, &args.run, args.workers, args.batch_rows, args.json),
+        Command::Retry(args) => {
+            let run = args.call.client()?.post(&format!("/v1/runs/{}/retry", encode(&args.run)), &json!({}))?;
+            args.call.answer(&run, || format!("{} is {}", text(&run["id"]), text(&run["state"])))
+        }
+        Command::Verify(args) => verify(&args.call.client()?, &args.run, args.workers, args.batch_rows, args.call.json),
     }
 }
 
 fn list(args: &ListArgs) -> Result<(), Failure> {
-    let mut path = format!("/v1/runs?published={}", args.published);
-    for (name, value) in [("tenant_id", &args.tenant), ("period", &args.period), ("state", &args.state)] {
-        if let Some(value) = value {
-            path.push_str(&format!("&{name}={}", encode(value)));
-        }
-    }
-    let runs = Client::new(&args.server)?.list(&path)?;
-    if args.json {
+    let client = args.call.client()?;
+    let of = args.tenant.as_deref().map(|name| tenant::id_of(&client, name)).transpose()?;
+    let published = Some(args.published.to_string());
+    let fields = [("published", published), ("tenant_id", of), ("period", args.period.clone()), ("state", args.state.clone())];
+    let runs = client.list(&query("/v1/runs", fields))?;
+    if args.call.json {
         return Ok(output::print_json(&runs)?);
     }
     let rows = runs.iter().map(|run| {
@@ -164,18 +157,17 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
 }
 
 fn show(args: &ShowArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
+    let client = args.call.client()?;
     let run = encode(&args.run);
-    if args.json {
+    if args.call.json {
         return Ok(output::print_json(&client.get(&format!("/v1/runs/{run}"))?)?);
     }
     let explained = client.get(&format!("/v1/runs/{run}/explain"))?;
     if let Some(failure) = explained["failure"].as_str() {
         output::print(&format!("{}: {failure}", text(&explained["state"])));
     }
-    let empty = Vec::new();
     let first = vec!["billed".to_owned(), String::new(), String::new(), String::new(), money(&explained["billed"])];
-    let steps = explained["steps"].as_array().unwrap_or(&empty).iter().map(|step| {
+    let steps = items(&explained["steps"]).iter().map(|step| {
         let short: String = text(&step["digest"]).chars().take(12).collect();
         vec![
             text(&step["title"]),
@@ -186,15 +178,15 @@ fn show(args: &ShowArgs) -> Result<(), Failure> {
         ]
     });
     output::print(&output::table(&["Rule", "Plugin", ">Charges", ">Changed by", ">Charged"], std::iter::once(first).chain(steps)));
-    for finding in explained["findings"].as_array().unwrap_or(&empty) {
+    for finding in items(&explained["findings"]) {
         output::print(&format!("{}: {}", text(&finding["severity"]), text(&finding["message"])));
     }
     Ok(())
 }
 
 fn why(args: &WhyArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
-    let tenant = preview::tenant_of(&client.list("/v1/tenants")?, &args.tenant)?;
+    let client = args.call.client()?;
+    let tenant = tenant::id_of(&client, &args.tenant)?;
     let mut path = format!("/v1/charges/{}/provenance?tenant={}&period={}", encode(&args.key), encode(&tenant), args.period);
     if let Some(currency) = &args.currency {
         path.push_str(&format!("&currency={}", encode(currency)));
@@ -203,7 +195,7 @@ fn why(args: &WhyArgs) -> Result<(), Failure> {
         path.push_str("&view=tenant");
     }
     let answer = client.get(&path)?;
-    if args.json || args.as_tenant {
+    if args.call.json || args.as_tenant {
         return Ok(output::print_json(&answer)?);
     }
     let told: Provenance = serde_json::from_value(answer)?;
@@ -277,18 +269,4 @@ fn print_difference(verdict: &Verdict) {
     output::print(&format!("different: first in {place}"));
     let rows = [vec![first.column.clone(), first.stored.clone(), first.computed.clone()]];
     output::print(&output::table(&["", "Stored", "Computed"], rows));
-}
-
-/// A JSON text or number for the eye.
-pub(super) fn text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        value => value.to_string(),
-    }
-}
-
-/// An amount in JSON, rounded for the eye.
-pub(super) fn money(value: &Value) -> String {
-    value.as_str().and_then(|text| text.parse::<Amount>().ok()).map_or_else(|| "-".to_owned(), output::money)
 }

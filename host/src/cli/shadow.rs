@@ -3,8 +3,8 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::client::{Client, ServerArgs, encode};
-use super::run::{money, text};
+use super::client::{Call, encode};
+use super::shown::{money, text};
 use super::{Failure, difference, output, preview};
 use crate::jobs::shadow::ShadowSummary;
 
@@ -38,69 +38,53 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct StartArgs {
-    #[command(flatten)]
-    server: ServerArgs,
     /// A component's file, or the digest of a stored version
     #[arg(value_name = "FILE|DIGEST")]
     candidate: String,
-    /// Print the shadow as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
     #[command(flatten)]
-    server: ServerArgs,
-    /// Print a JSON list
-    #[arg(long)]
-    json: bool,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
 struct ShadowArgs {
-    #[command(flatten)]
-    server: ServerArgs,
     /// The shadow's id
     #[arg(value_name = "SHADOW")]
     shadow: String,
-    /// Print the answer as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    call: Call,
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Start(args) => {
-            let client = Client::new(&args.server)?;
+            let client = args.call.client()?;
             let (plugin, digest) = preview::version_of(&client, &args.candidate)?;
             let shadow = client.post("/v1/shadows", &json!({ "plugin": plugin, "digest": digest }))?;
-            told(&shadow, args.json, &format!("{}: {plugin} {} beside the active version from now on", text(&shadow["id"]), short(&digest)))
+            args.call
+                .answer(&shadow, || format!("{}: {plugin} {} beside the active version from now on", text(&shadow["id"]), short(&digest)))
         }
         Command::List(args) => list(&args),
         Command::Show(args) => show(&args),
         Command::Promote(args) => {
             let promoted = end(&args, "promote")?;
             let digest = short(&text(&promoted["plugin"]["active_digest"]));
-            told(&promoted, args.json, &format!("{} runs on {digest} now", text(&promoted["plugin"]["name"])))
+            args.call.answer(&promoted, || format!("{} runs on {digest} now", text(&promoted["plugin"]["name"])))
         }
         Command::Drop(args) => {
             let dropped = end(&args, "drop")?;
-            told(&dropped, args.json, &format!("{} is dropped; what it found stays readable", args.shadow))
+            args.call.answer(&dropped, || format!("{} is dropped; what it found stays readable", args.shadow))
         }
     }
 }
 
 fn end(args: &ShadowArgs, action: &str) -> Result<Value, Failure> {
-    Client::new(&args.server)?.post(&format!("/v1/shadows/{}/{action}", encode(&args.shadow)), &json!({}))
-}
-
-fn told(answer: &Value, as_json: bool, text: &str) -> Result<(), Failure> {
-    if as_json {
-        return Ok(output::print_json(answer)?);
-    }
-    output::print(text);
-    Ok(())
+    args.call.client()?.post(&format!("/v1/shadows/{}/{action}", encode(&args.shadow)), &json!({}))
 }
 
 fn short(digest: &str) -> String {
@@ -108,8 +92,8 @@ fn short(digest: &str) -> String {
 }
 
 fn list(args: &ListArgs) -> Result<(), Failure> {
-    let shadows = Client::new(&args.server)?.list("/v1/shadows")?;
-    if args.json {
+    let shadows = args.call.client()?.list("/v1/shadows")?;
+    if args.call.json {
         return Ok(output::print_json(&shadows)?);
     }
     let rows = shadows
@@ -120,9 +104,9 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
 }
 
 fn show(args: &ShadowArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
+    let client = args.call.client()?;
     let shadow = client.get(&format!("/v1/shadows/{}", encode(&args.shadow)))?;
-    if args.json {
+    if args.call.json {
         return Ok(output::print_json(&shadow)?);
     }
     let found: ShadowSummary = serde_json::from_value(shadow["found"].clone())?;

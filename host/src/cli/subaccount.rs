@@ -3,9 +3,9 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::client::{Client, ServerArgs, encode};
-use super::{Failure, output, tenant};
-use crate::domain::money::Amount;
+use super::client::{Call, Client, encode, query};
+use super::shown::{items, money, name_of, text};
+use super::{Failure, integration, output, tenant};
 use crate::domain::period::Period;
 
 pub const EXAMPLES: &str = "\
@@ -36,13 +36,11 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    #[command(flatten)]
-    server: ServerArgs,
     /// A part of the name or of an id
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
-    /// Of one integration, by its id
-    #[arg(long, value_name = "ID")]
+    /// Of one integration, by name or id
+    #[arg(long, value_name = "NAME|ID")]
     integration: Option<String>,
     /// AWS, Microsoft, ...
     #[arg(long)]
@@ -53,15 +51,12 @@ struct ListArgs {
     /// Only those that nobody holds
     #[arg(long)]
     unassigned: bool,
-    /// Print a JSON list
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
 struct AssignArgs {
-    #[command(flatten)]
-    server: ServerArgs,
     /// Who gets them, by name or id
     #[arg(long, value_name = "NAME|ID")]
     to: String,
@@ -77,15 +72,12 @@ struct AssignArgs {
     /// Only tell what would move, from whom, what is rated again and how much money changes hands
     #[arg(long)]
     review: bool,
-    /// Print the answer as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
 struct ReleaseArgs {
-    #[command(flatten)]
-    server: ServerArgs,
     /// As the bills name them, or by our ids
     #[arg(value_name = "SUBACCOUNT", required = true)]
     subaccounts: Vec<String>,
@@ -95,49 +87,35 @@ struct ReleaseArgs {
     /// Only tell what that would do
     #[arg(long)]
     review: bool,
-    /// Print the answer as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
 struct HistoryArgs {
-    #[command(flatten)]
-    server: ServerArgs,
     /// As the bills name it, or by our id
     #[arg(value_name = "SUBACCOUNT")]
     subaccount: String,
-    /// Print a JSON list
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    call: Call,
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::List(args) => list(&args),
         Command::Assign(args) => {
-            let client = Client::new(&args.server)?;
+            let client = args.call.client()?;
             let to = tenant::id_of(&client, &args.to)?;
             let from = args.from_tenant.as_deref().map(|from| tenant::id_of(&client, from)).transpose()?;
-            submit(&client, Some(to), from, args.from_period, &args.subaccounts, args.review, args.json)
+            let body = json!({ "tenant_id": to, "from_tenant_id": from, "from_period": args.from_period });
+            submit(&args.call, &client, body, &args.subaccounts, args.review)
         }
         Command::Release(args) => {
-            submit(&Client::new(&args.server)?, None, None, args.from_period, &args.subaccounts, args.review, args.json)
+            let body = json!({ "tenant_id": null, "from_period": args.from_period });
+            submit(&args.call, &args.call.client()?, body, &args.subaccounts, args.review)
         }
         Command::History(args) => history(&args),
     }
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-fn money(value: &Value) -> String {
-    value.as_str().and_then(|text| text.parse::<Amount>().ok()).map(output::money).unwrap_or_default()
-}
-
-fn items(value: &Value) -> &[Value] {
-    value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 fn names(tenants: &Value) -> String {
@@ -146,35 +124,30 @@ fn names(tenants: &Value) -> String {
 }
 
 fn list(args: &ListArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
+    let client = args.call.client()?;
     let holder = args.tenant.as_deref().map(|name| tenant::id_of(&client, name)).transpose()?;
-    let mut path = format!("/v1/subaccounts?unassigned={}", args.unassigned);
-    let given = [("search", &args.search), ("integration_id", &args.integration), ("provider", &args.provider), ("tenant_id", &holder)];
-    for (name, value) in given.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
-        path.push_str(&format!("&{name}={}", encode(value)));
-    }
-    let found = client.list(&path)?;
-    if args.json {
-        return Ok(output::print_json(&found)?);
-    }
+    let from = args.integration.as_deref().map(|name| integration::named(&client, name).map(|found| text(&found["id"]))).transpose()?;
+    let fields = [
+        ("unassigned", Some(args.unassigned.to_string())),
+        ("search", args.search.clone()),
+        ("integration_id", from),
+        ("provider", args.provider.clone()),
+        ("tenant_id", holder),
+    ];
+    let found = client.list(&query("/v1/subaccounts", fields))?;
     let tenants = client.list("/v1/tenants")?;
-    let holder = |id: &Value| tenants.iter().find(|tenant| tenant["id"] == *id).map_or_else(String::new, |tenant| text(&tenant["name"]));
-    let rows = found.iter().map(|s| {
-        vec![
-            text(&s["id"]),
-            text(&s["sub_account_id"]),
-            text(&s["name"]),
-            text(&s["provider"]),
-            holder(&s["tenant_id"]),
-            text(&s["from_period"]),
-        ]
-    });
-    output::print(&output::table(&["Subaccount", "Account", "Name", "Provider", "Held by", "From"], rows));
-    Ok(())
+    args.call.answer(&found, || {
+        let row = |account: &Value| {
+            let holder = name_of(&tenants, &account["tenant_id"], "name");
+            let first = ["id", "sub_account_id", "name", "provider"].map(|field| text(&account[field]));
+            first.into_iter().chain([holder, text(&account["from_period"])]).collect()
+        };
+        output::table(&["Subaccount", "Account", "Name", "Provider", "Held by", "From"], found.iter().map(row))
+    })
 }
 
 /// Our id of a subaccount that is named as its bill does, or by our id.
-fn ids_of(client: &Client, subaccounts: &[String]) -> Result<Vec<String>, Failure> {
+pub(super) fn ids_of(client: &Client, subaccounts: &[String]) -> Result<Vec<String>, Failure> {
     let known = client.list("/v1/subaccounts")?;
     let id = |wanted: &String| {
         let found: Vec<&Value> = known.iter().filter(|s| [&s["id"], &s["sub_account_id"]].contains(&&json!(wanted))).collect();
@@ -190,26 +163,13 @@ fn ids_of(client: &Client, subaccounts: &[String]) -> Result<Vec<String>, Failur
     subaccounts.iter().map(id).collect()
 }
 
-fn submit(
-    client: &Client,
-    to: Option<String>,
-    from: Option<String>,
-    from_period: Option<Period>,
-    subaccounts: &[String],
-    review: bool,
-    as_json: bool,
-) -> Result<(), Failure> {
-    let period = from_period.map(|period| period.to_string());
-    let body = json!({ "tenant_id": to, "from_tenant_id": from, "from_period": period, "subaccounts": ids_of(client, subaccounts)? });
+fn submit(call: &Call, client: &Client, mut body: Value, subaccounts: &[String], review: bool) -> Result<(), Failure> {
+    body["subaccounts"] = ids_of(client, subaccounts)?.into();
     let answer = client.post(if review { "/v1/subaccounts/review" } else { "/v1/subaccounts/assign" }, &body)?;
-    if as_json {
-        return Ok(output::print_json(&answer)?);
-    }
-    if review {
+    if review && !call.json {
         return told(&answer);
     }
-    output::print(&format!("{} subaccounts moved", items(&answer["moved"]).len()));
-    Ok(())
+    call.answer(&answer, || format!("{} subaccounts moved", items(&answer["moved"]).len()))
 }
 
 fn told(review: &Value) -> Result<(), Failure> {
@@ -245,10 +205,10 @@ fn told(review: &Value) -> Result<(), Failure> {
 }
 
 fn history(args: &HistoryArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
+    let client = args.call.client()?;
     let id = ids_of(&client, std::slice::from_ref(&args.subaccount))?.remove(0);
     let history = client.get(&format!("/v1/subaccounts/{}/history", encode(&id)))?;
-    if args.json {
+    if args.call.json {
         return Ok(output::print_json(&history["items"])?);
     }
     let rows = items(&history["items"]).iter().map(|held| {

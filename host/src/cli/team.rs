@@ -3,8 +3,8 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::client::{Client, ServerArgs, encode};
-use super::run::text;
+use super::client::{Call, Client, encode};
+use super::shown::{find, items, name_of, text};
 use super::{Failure, output, tenant, user};
 
 pub const EXAMPLES: &str = "\
@@ -33,11 +33,8 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Print JSON, for programs
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
@@ -50,14 +47,15 @@ struct SetArgs {
     #[arg(long = "tenant", value_name = "TENANT")]
     tenants: Vec<String>,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
 struct DeleteArgs {
+    /// The team's name or id
     name: String,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
@@ -69,32 +67,24 @@ pub fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn named(client: &Client, name: &str) -> Result<Option<Value>, Failure> {
-    let wanted = name.trim().to_lowercase();
-    Ok(client.list("/v1/teams")?.into_iter().find(|team| text(&team["name"]).to_lowercase() == wanted))
+    Ok(find(&client.list("/v1/teams")?, name, "name").cloned())
 }
 
 fn list(args: &ListArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
-    let teams = client.list("/v1/teams")?;
-    if args.json {
-        output::print_json(&teams)?;
-        return Ok(());
-    }
-    let people = client.list("/v1/users")?;
-    let tenants = client.list("/v1/tenants")?;
-    let names = |ids: &Value, known: &[Value], field: &str| {
-        let name = |id: &Value| known.iter().find(|one| one["id"] == *id).map_or_else(|| text(id), |one| text(&one[field]));
-        ids.as_array().into_iter().flatten().map(name).collect::<Vec<_>>().join(", ")
-    };
-    let rows = teams
-        .iter()
-        .map(|team| vec![text(&team["name"]), names(&team["members"], &people, "email"), names(&team["tenants"], &tenants, "name")]);
-    output::print(&output::table(&["team", "people", "tenants"], rows));
-    Ok(())
+    let client = args.call.client()?;
+    let (teams, people, tenants) = (client.list("/v1/teams")?, client.list("/v1/users")?, client.list("/v1/tenants")?);
+    args.call.answer(&teams, || {
+        let names = |ids: &Value, known: &[Value], field: &str| {
+            items(ids).iter().map(|id| name_of(known, id, field)).collect::<Vec<_>>().join(", ")
+        };
+        let row =
+            |team: &Value| vec![text(&team["name"]), names(&team["members"], &people, "email"), names(&team["tenants"], &tenants, "name")];
+        output::table(&["team", "people", "tenants"], teams.iter().map(row))
+    })
 }
 
 fn set(args: &SetArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
+    let client = args.call.client()?;
     let members = args.members.iter().map(|email| user::id_of(&client, email)).collect::<Result<Vec<_>, _>>()?;
     let tenants = args.tenants.iter().map(|name| tenant::id_of(&client, name)).collect::<Result<Vec<_>, _>>()?;
     let body = json!({ "name": args.name, "members": members, "tenants": tenants });
@@ -102,15 +92,13 @@ fn set(args: &SetArgs) -> Result<(), Failure> {
         Some(known) => client.put(&format!("/v1/teams/{}", encode(&text(&known["id"]))), &body)?,
         None => client.post("/v1/teams", &body)?,
     };
-    output::print(&format!("{}: people {}, tenants {}", text(&team["name"]), members.len(), tenants.len()));
-    Ok(())
+    args.call.answer(&team, || format!("{}: people {}, tenants {}", text(&team["name"]), members.len(), tenants.len()))
 }
 
 fn delete(args: &DeleteArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
-    let team =
-        named(&client, &args.name)?.ok_or_else(|| Failure::input(format!("there is no team {}", args.name)).next("rerate team list"))?;
+    let client = args.call.client()?;
+    let known = named(&client, &args.name)?;
+    let team = known.ok_or_else(|| Failure::input(format!("there is no team {}", args.name)).next("rerate team list"))?;
     client.delete(&format!("/v1/teams/{}", encode(&text(&team["id"]))))?;
-    output::print(&format!("{} is deleted", text(&team["name"])));
-    Ok(())
+    args.call.answer(&team, || format!("{} is deleted", text(&team["name"])))
 }

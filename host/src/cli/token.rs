@@ -1,11 +1,13 @@
 //! `rerate token ...`: programs that may call a daemon.
 
-use clap::Subcommand;
-use serde_json::json;
+use std::path::PathBuf;
 
-use super::client::{Client, ServerArgs, encode};
-use super::run::text;
-use super::user::{Role, Where};
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::client::{Call, encode};
+use super::shown::{text, text_or};
+use super::user::{Role, Where, password_of};
 use super::{Failure, output};
 
 pub const EXAMPLES: &str = "\
@@ -13,6 +15,7 @@ Examples:
   rerate token create \"nightly export\" --role viewer --service
   rerate token create laptop --role editor --expires 2027-01-01T00:00:00Z > token.txt
   rerate token create \"Acme's dashboards\" --role viewer --service --tenant Acme
+  rerate token create laptop --role editor --email ann@msp.example --password-file secret.txt     the first one: no token needed
   rerate token list
   rerate token revoke tok_01m8
 
@@ -48,17 +51,20 @@ struct CreateArgs {
     /// When it ends, as 2027-01-01T00:00:00Z
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
+    /// Sign in with a password, only for this, instead of showing a token
+    #[arg(long, requires = "password_file", conflicts_with = "token_file")]
+    email: Option<String>,
+    /// File with the password
+    #[arg(long, value_name = "FILE", requires = "email")]
+    password_file: Option<PathBuf>,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Print JSON, for programs
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
@@ -66,54 +72,55 @@ struct RevokeArgs {
     /// The token's id, as the list shows it
     id: String,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Create(args) => create(&args),
         Command::List(args) => list(&args),
-        Command::Revoke(args) => revoke(&args),
+        Command::Revoke(args) => {
+            args.call.client()?.delete(&format!("/v1/tokens/{}", encode(&args.id)))?;
+            args.call.answer(&json!({ "revoked": args.id }), || format!("{} opens nothing any more", args.id))
+        }
     }
 }
 
 fn create(args: &CreateArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
+    let client = match (&args.email, &args.password_file) {
+        (Some(email), Some(file)) => {
+            let mut client = args.call.visitor()?;
+            client.begin_session("/v1/sessions", &json!({ "email": email, "password": password_of(file)? }))?;
+            client
+        }
+        _ => args.call.client()?,
+    };
     let mut body = json!({ "name": args.name, "role": args.role.name(), "service": args.service, "expires_at": args.expires });
     let organisation = args.place.organisation(&client)?;
     if organisation != "msp" {
         body["organisation"] = organisation.into();
     }
-    let made = client.post("/v1/tokens", &body)?;
-    output::complain(&format!(
-        "{} ({}): {} of {}",
-        text(&made["name"]),
-        text(&made["id"]),
-        text(&made["role"]),
-        text(&made["organisation"])
-    ));
-    output::print(&text(&made["text"]));
-    Ok(())
+    let made = client.post("/v1/tokens", &body);
+    if args.email.is_some() {
+        client.delete("/v1/session")?; // also when it was refused: nothing is left open
+    }
+    let made = made?;
+    if !args.call.json {
+        let (name, id, role, organisation) = (text(&made["name"]), text(&made["id"]), text(&made["role"]), text(&made["organisation"]));
+        output::complain(&format!("{name} ({id}): {role} of {organisation}"));
+    }
+    args.call.answer(&made, || text(&made["text"]))
 }
 
 fn list(args: &ListArgs) -> Result<(), Failure> {
-    let tokens = Client::new(&args.server)?.list("/v1/tokens")?;
-    if args.json {
-        output::print_json(&tokens)?;
-        return Ok(());
-    }
-    let rows = tokens.iter().map(|token| {
-        let shown = format!("{}...", text(&token["shown"]));
-        let end = if token["expires_at"].is_null() { "-".to_owned() } else { text(&token["expires_at"]) };
-        let used = if token["used_at"].is_null() { "never".to_owned() } else { text(&token["used_at"]) };
-        vec![text(&token["id"]), text(&token["name"]), shown, text(&token["role"]), text(&token["created_by"]), used, end]
-    });
-    output::print(&output::table(&["token", "name", "begins", "role", "made by", "last used", "ends"], rows));
-    Ok(())
-}
-
-fn revoke(args: &RevokeArgs) -> Result<(), Failure> {
-    Client::new(&args.server)?.delete(&format!("/v1/tokens/{}", encode(&args.id)))?;
-    output::print(&format!("{} opens nothing any more", args.id));
-    Ok(())
+    let tokens = args.call.client()?.list("/v1/tokens")?;
+    args.call.answer(&tokens, || {
+        let row = |token: &Value| {
+            let shown = format!("{}...", text(&token["shown"]));
+            let (used, end) = (text_or(&token["used_at"], "never"), text_or(&token["expires_at"], "-"));
+            vec![text(&token["id"]), text(&token["name"]), shown, text(&token["role"]), text(&token["created_by"]), used, end]
+        };
+        let titles = ["token", "name", "begins", "role", "made by", "last used", "ends"];
+        output::table(&titles, tokens.iter().map(row))
+    })
 }

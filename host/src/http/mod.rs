@@ -59,6 +59,8 @@ mod verify;
 mod virtuals;
 
 pub use limits::PER_SECOND;
+pub use openid::{usual_claim, usual_scopes};
 pub use router::{document, router};
 pub use serve::{serve, serve_metrics};
 pub use state::AppState;
+pub use virtuals::Where;

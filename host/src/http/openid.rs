@@ -86,11 +86,13 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Opt
     Option::deserialize(deserializer).map(Some)
 }
 
-fn usual_scopes() -> Vec<String> {
+/// What is asked for beside `openid` where nobody says what.
+pub fn usual_scopes() -> Vec<String> {
     vec!["email".to_owned(), "profile".to_owned()]
 }
 
-fn usual_claim() -> String {
+/// The claim that lists a person's groups where nobody names another.
+pub fn usual_claim() -> String {
     "groups".to_owned()
 }
 

@@ -59,7 +59,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"column": "Tags.team", "is_in": ["web"]}))]
-struct Where {
+pub struct Where {
     /// `Tags.<key>` or a text column of the bills.
     column: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

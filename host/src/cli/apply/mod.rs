@@ -1,12 +1,14 @@
 //! `rerate apply` and `rerate export`: the whole organisation as one file.
 //!
-//! A client of the daemon like any other: it reads, compares, shows the plan and calls. Passwords, tokens, credentials and plugins'
-//! components are not in the file.
+//! A client of the daemon like any other: it reads, compares, shows the plan and calls. What is secret (passwords, tokens, credentials of
+//! buckets, secrets of sign-in clients) and plugins' components are not in the file.
 
 mod carry_out;
 mod current;
 mod file;
 mod plan;
+mod references;
+mod text;
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -14,8 +16,8 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use self::carry_out::Worker;
-use self::file::{Held, key};
 use self::plan::Step;
+use self::text::Format;
 use super::client::{Client, ServerArgs};
 use super::{Failure, output};
 
@@ -26,18 +28,20 @@ Examples:
   rerate apply -f msp.toml --yes         for scripts
   rerate apply -f msp.toml --prune       also ends what the file does not name
 
-`rerate export` writes such a file. Applying a file twice changes nothing the second time.";
+`rerate export` writes such a file. Applying a file twice changes nothing the second time. The secret of a
+sign-in client is taken from the environment's variable that client_secret_env names, when there is none yet or the client is another one.";
 
 pub const EXPORT: &str = "\
 Examples:
   rerate export > msp.toml
   rerate export --out msp.toml
+  rerate export | diff msp.toml -
 
-What is secret (passwords, tokens, credentials of buckets) is not in it, nor are plugins' components.";
+What is secret (passwords, tokens, credentials of buckets, secrets of sign-in clients) is not in it, nor are plugins' components.";
 
 #[derive(Debug, clap::Args)]
 pub struct ApplyArgs {
-    /// The organisation: tenants, subaccounts, integrations, rules, assignments, people and their roles, teams
+    /// The organisation as TOML
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
     /// Only show what would be done
@@ -61,13 +65,17 @@ pub struct ExportArgs {
     /// Where to write it [default: the standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// How to write it [default: by the file's ending, else toml]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     #[command(flatten)]
     server: ServerArgs,
 }
 
 pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     let current = current::read(&Client::new(&args.server)?)?;
-    let text = toml::to_string(&current.organisation).map_err(|error| Failure::run(error.to_string()))?;
+    let by_name = || args.out.as_deref().and_then(Format::of);
+    let text = text::write(&current.organisation, args.format.or_else(by_name).unwrap_or(Format::Toml))?;
     match &args.out {
         Some(path) => std::fs::write(path, text).map_err(|error| Failure::input(format!("{}: {error}", path.display())))?,
         None => output::print(text.trim_end()),
@@ -76,16 +84,22 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
 }
 
 pub fn apply(args: &ApplyArgs) -> Result<(), Failure> {
-    let wanted = file::read(&args.file)?;
+    let wanted = text::read(&args.file)?;
+    if let Some(what) = args.prune.then(|| references::dangling(&wanted)).flatten() {
+        let failure = Failure::input(format!("{}: {what}: --prune would end it", args.file.display()));
+        return Err(failure.next("write it into the file (rerate export shows how), or leave --prune out"));
+    }
     let client = Client::new(&args.server)?;
     let current = current::read(&client)?;
-    let accounts = &current.accounts;
-    let holder = |held: &Held| accounts.get(&(key(&held.integration), held.account.clone())).and_then(|account| account.holder.clone());
-    let steps = plan::plan(&current.organisation, &wanted, &holder, args.prune);
+    let steps = plan::plan(&current.organisation, &wanted, &current, args.prune);
     if !args.json {
         show(&steps);
     }
     let go_on = !args.dry_run && !steps.is_empty() && (args.yes || asked(&steps)?);
+    if go_on {
+        // Before anything is done, not in the middle of it.
+        steps.iter().filter_map(Step::secret_env).try_for_each(|name| carry_out::secret(name).map(drop))?;
+    }
     let mut worker = Worker { client: &client, current };
     for (number, step) in steps.iter().enumerate().filter(|_| go_on) {
         worker.carry_out(step).map_err(|failure| {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::versions::short;
-use crate::cli::client::{Client, ServerArgs, encode};
+use crate::cli::client::{Call, encode};
 use crate::cli::{Failure, output};
 
 pub(super) const EXAMPLES: &str = "\
@@ -27,18 +27,15 @@ pub(super) struct Args {
     /// How many, the latest first
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
-    /// Print JSON, for programs
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
+    let client = args.call.client()?;
     if let Some(id) = &args.id {
         let deployment = client.get(&format!("/v1/deployments/{}", encode(id)))?;
-        if args.json {
+        if args.call.json {
             output::print_json(&deployment)?;
             return Ok(());
         }
@@ -53,7 +50,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
     }
     let page = client.get(&address)?;
-    if args.json {
+    if args.call.json {
         output::print_json(&page)?;
         return Ok(());
     }

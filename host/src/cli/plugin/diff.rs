@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::bills;
-use crate::cli::client::{Client, ServerArgs};
+use crate::cli::client::Call;
 use crate::cli::{Failure, difference, output, preview};
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
@@ -44,14 +44,11 @@ pub(super) struct Args {
     config: Option<PathBuf>,
     #[command(flatten)]
     over: preview::Over,
-    #[command(flatten)]
-    server: ServerArgs,
     /// Lines shown
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
-    /// Print the differences as JSON, with exact amounts
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    call: Call,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -62,7 +59,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn there(args: &Args) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
+    let client = args.call.client()?;
     let (before, after) = (preview::version_of(&client, &args.before)?, preview::version_of(&client, &args.after)?);
     if before.0 != after.0 {
         return Err(Failure::input(format!("{} and {} are two plugins, not two versions of one", before.0, after.0)));
@@ -70,7 +67,7 @@ fn there(args: &Args) -> Result<(), Failure> {
     let mut request = args.over.request(&client)?;
     request.top = Some(args.top);
     request.plugin = Some(VersionChange { name: after.0, digest: after.1, against: Some(before.1), pinned: true });
-    preview::tell(&preview::compute(&client, &request)?, args.top, args.json)
+    preview::tell(&preview::compute(&client, &request)?, args.top, args.call.json)
 }
 
 /// A month of the bill in one currency.
@@ -116,7 +113,7 @@ fn here(args: &Args, bill: &Path) -> Result<(), Failure> {
             });
         }
     }
-    if args.json {
+    if args.call.json {
         return Ok(output::print_json(&months)?);
     }
     for month in &months {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::portrait;
-use crate::cli::client::{Client, ServerArgs, encode};
+use crate::cli::client::{Call, Client, encode};
 use crate::cli::{Failure, output};
 use crate::store::TrustedKey;
 
@@ -21,11 +21,8 @@ pub(super) struct Args {
     /// The component's file, or the digest of a version that a daemon has
     #[arg(value_name = "FILE|DIGEST")]
     component: PathBuf,
-    /// Print JSON, for programs
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 /// A shorter text is rather a name of a file.
@@ -35,16 +32,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let shown = args.component.display().to_string();
     let is_digest = shown.len() >= DIGEST_LETTERS_MIN && shown.bytes().all(|byte| byte.is_ascii_hexdigit());
     let (component, shown, keys) = if is_digest && !args.component.exists() {
-        let client = Client::new(&args.server)?;
+        let client = args.call.client()?;
         let digest = digest_of(&client, &shown.to_lowercase())?;
         let component = client.get_bytes(&format!("/v1/plugins/versions/{digest}/component"))?;
         (component, format!("of {}", client.server()), Some(keys(&client)?))
     } else {
         let component = std::fs::read(&args.component).map_err(|error| Failure::input(format!("{shown}: {error}")))?;
-        (component, shown, keys_if_asked(&args.server))
+        (component, shown, keys_if_asked(&args.call))
     };
     let portrait = portrait::paint(&component, keys.as_deref())?.map_err(|refusal| Failure::input(format!("{shown}: {refusal}")))?;
-    if args.json {
+    if args.call.json {
         output::print_json(&portrait)?;
         return Ok(());
     }
@@ -85,7 +82,7 @@ fn keys(client: &Client) -> Result<Vec<TrustedKey>, Failure> {
 }
 
 /// For a file, which can be looked at without a daemon: none where no token is given or no daemon answers.
-fn keys_if_asked(server: &ServerArgs) -> Option<Vec<TrustedKey>> {
-    let client = Client::new(server).ok()?;
+fn keys_if_asked(call: &Call) -> Option<Vec<TrustedKey>> {
+    let client = call.client().ok()?;
     keys(&client).inspect_err(|failure| output::complain(&format!("note: whom the daemon trusts is not known: {failure}"))).ok()
 }

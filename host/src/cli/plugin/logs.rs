@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cli::client::{Client, ServerArgs, encode};
+use crate::cli::client::{Call, encode};
 use crate::cli::{Failure, output};
 
 pub(super) const EXAMPLES: &str = "\
@@ -17,16 +17,13 @@ pub(super) struct Args {
     /// The run
     #[arg(value_name = "RUN")]
     run: String,
-    /// Print JSON, for programs
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let logs = Client::new(&args.server)?.get(&format!("/v1/runs/{}/logs", encode(&args.run)))?;
-    if args.json {
+    let logs = args.call.client()?.get(&format!("/v1/runs/{}/logs", encode(&args.run)))?;
+    if args.call.json {
         output::print_json(&logs)?;
         return Ok(());
     }

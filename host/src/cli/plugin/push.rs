@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::deployments::step_line;
-use crate::cli::client::{Client, ServerArgs, encode, refused};
+use crate::cli::client::{Call, Client, encode, refused};
 use crate::cli::{Failure, output};
 use crate::plugins::build::{BuildError, build_component};
 
@@ -35,19 +35,16 @@ pub(super) struct Args {
     /// Make it the active version: the rules that follow the plugin run on it from then on
     #[arg(long)]
     activate: bool,
-    /// Print the deployment as JSON in the end, for programs
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
+    let client = args.call.client()?;
     let component = component(&args.path)?;
-    let shown = !args.json;
+    let shown = !args.call.json;
     let deployment = if args.dry_run { try_out(&client, component, shown)? } else { deploy(&client, component, args.activate, shown)? };
-    if args.json {
+    if args.call.json {
         output::print_json(&deployment)?;
     }
     conclude(args, &deployment)
@@ -71,7 +68,7 @@ fn component(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// All steps at once: nothing is kept that could be watched.
 fn try_out(client: &Client, component: Vec<u8>, shown: bool) -> Result<Value, Failure> {
-    let answer = client.call(reqwest::Method::POST, "/v1/plugins?dry_run=true", Some((WASM.to_owned(), component)))?;
+    let answer = client.call(&reqwest::Method::POST, "/v1/plugins?dry_run=true", Some((WASM.to_owned(), component.into())))?;
     let deployment = answer.body["deployment"].clone();
     if !deployment.is_object() {
         return Err(refused(answer.status, &answer.body));
@@ -115,7 +112,7 @@ fn conclude(args: &Args, deployment: &Value) -> Result<(), Failure> {
             Err(Failure::run(format!("refused: {reason}")).next("mend it and push again; the active version is what it was"))
         }
         "interrupted" => Err(Failure::run("the daemon stopped before the end").next("push it again")),
-        _ if args.json => Ok(()),
+        _ if args.call.json => Ok(()),
         "unchanged" => {
             output::print(&format!("{name} {digest}: nothing to do"));
             Ok(())

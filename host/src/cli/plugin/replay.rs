@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 
-use crate::cli::client::{Client, ServerArgs};
+use crate::cli::client::Call;
 use crate::cli::{Failure, preview, run};
 use crate::jobs::preview::{PreviewRequest, VersionChange};
 
@@ -13,8 +13,6 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    #[command(flatten)]
-    server: ServerArgs,
     /// The run's id
     #[arg(value_name = "RUN")]
     run: String,
@@ -30,18 +28,17 @@ pub(super) struct Args {
     /// Lines shown
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    call: Call,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
+    let client = args.call.client()?;
     let Some(against) = &args.against else {
-        return run::verify(&client, &args.run, args.workers, args.batch_rows, args.json);
+        return run::verify(&client, &args.run, args.workers, args.batch_rows, args.call.json);
     };
     let (name, digest) = preview::version_of(&client, against)?;
     let plugin = VersionChange { name, digest, against: None, pinned: true };
     let request = PreviewRequest { runs: vec![args.run.clone()], plugin: Some(plugin), top: Some(args.top), ..PreviewRequest::default() };
-    preview::tell(&preview::compute(&client, &request)?, args.top, args.json)
+    preview::tell(&preview::compute(&client, &request)?, args.top, args.call.json)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::client::{Client, ServerArgs, encode};
+use crate::cli::client::{Call, Client, encode};
 use crate::cli::{Failure, output};
 
 pub(super) const LIST: &str = "\
@@ -36,11 +36,8 @@ pub(super) struct ListArgs {
     /// The versions of one plugin
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// Print JSON, for programs
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
@@ -48,11 +45,8 @@ pub(super) struct NameArgs {
     /// The plugin
     #[arg(value_name = "NAME")]
     name: String,
-    /// Print JSON, for programs
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 #[derive(Debug, clap::Args)]
@@ -63,11 +57,8 @@ pub(super) struct VersionArgs {
     /// A version of it, by the beginning of its SHA-256
     #[arg(value_name = "DIGEST")]
     digest: String,
-    /// Print JSON, for programs
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    call: Call,
 }
 
 /// Digits of a digest that people are shown: enough to tell all versions that an MSP will ever have apart.
@@ -76,10 +67,10 @@ pub(super) fn short(digest: &str) -> &str {
 }
 
 pub(super) fn list(args: &ListArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
-    let Some(name) = &args.name else { return list_all(&client, args.json) };
+    let client = args.call.client()?;
+    let Some(name) = &args.name else { return list_all(&client, args.call.json) };
     let versions = versions(&client, name)?;
-    if args.json {
+    if args.call.json {
         output::print_json(&versions)?;
         return Ok(());
     }
@@ -118,21 +109,21 @@ fn list_all(client: &Client, json: bool) -> Result<(), Failure> {
 }
 
 pub(super) fn check(args: &VersionArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
+    let client = args.call.client()?;
     let digest = resolve(&client, &args.name, &args.digest)?;
     let check = client.get(&format!("{}/versions/{digest}/check", plugin(&args.name)))?;
-    if args.json {
+    if args.call.json {
         output::print_json(&check)?;
     }
     let refused = check["refused"].as_array().map_or(&[][..], Vec::as_slice);
     let rules = check["rules"].as_u64().unwrap_or_default();
     if refused.is_empty() {
-        if !args.json {
+        if !args.call.json {
             output::print(&format!("{} takes the configuration of every rule that would run on it ({rules})", short(&digest)));
         }
         return Ok(());
     }
-    if !args.json {
+    if !args.call.json {
         let rows =
             refused.iter().map(|rule| vec![text(rule, "title"), text(rule, "pointer"), text(rule, "message"), text(rule, "rule_id")]);
         output::print(&output::table(&["rule", "at", "what", "id"], rows));
@@ -142,29 +133,29 @@ pub(super) fn check(args: &VersionArgs) -> Result<(), Failure> {
 }
 
 pub(super) fn activate(args: &VersionArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.server)?;
+    let client = args.call.client()?;
     let digest = resolve(&client, &args.name, &args.digest)?;
     let activated = client.post(&format!("{}/activate", plugin(&args.name)), &json!({ "digest": digest }))?;
-    tell(&activated, args.json, "is active")
+    tell(&activated, args.call.json, "is active")
 }
 
 pub(super) fn rollback(args: &NameArgs) -> Result<(), Failure> {
     let activated = act(args, "rollback")?;
-    tell(&activated, args.json, "is active again")
+    tell(&activated, args.call.json, "is active again")
 }
 
 pub(super) fn disable(args: &NameArgs) -> Result<(), Failure> {
     let plugin = act(args, "disable")?;
-    tell(&plugin, args.json, "is disabled: runs with a rule on it fail")
+    tell(&plugin, args.call.json, "is disabled: runs with a rule on it fail")
 }
 
 pub(super) fn enable(args: &NameArgs) -> Result<(), Failure> {
     let plugin = act(args, "enable")?;
-    tell(&plugin, args.json, "is enabled")
+    tell(&plugin, args.call.json, "is enabled")
 }
 
 fn act(args: &NameArgs, what: &str) -> Result<Value, Failure> {
-    Client::new(&args.server)?.post(&format!("{}/{what}", plugin(&args.name)), &json!({}))
+    args.call.client()?.post(&format!("{}/{what}", plugin(&args.name)), &json!({}))
 }
 
 fn tell(plugin: &Value, json: bool, what: &str) -> Result<(), Failure> {
