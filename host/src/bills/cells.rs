@@ -53,6 +53,7 @@ pub(super) enum Fault {
     NotAnAmount { value: String, why: String },
     NotATime { value: String },
     Quoting { what: &'static str, value: String },
+    Nul { value: String },
 }
 
 /// A field without its quotes; `scratch` is used only where quotes inside are doubled.
@@ -149,6 +150,9 @@ impl<'a> TextCells<'a> {
         let value = unquoted(raw, &mut scratch)?;
         let code = if value.is_empty() { NULL_CODE } else { self.code_of(value) };
         self.scratch = scratch;
+        if self.values.len() > known {
+            no_nul(raw)?;
+        }
         if self.values.len() > known && !raw.starts_with('"') && hides_a_delimiter(raw) {
             return Err(Fault::Quoting { what: "a quote in the middle", value: shortened(raw) });
         }
@@ -189,6 +193,11 @@ impl<'a> TextCells<'a> {
     pub(super) fn finish(self) -> TextColumn {
         TextColumn { values: Arc::new(self.values), codes: self.codes }
     }
+}
+
+/// Refuses the character that no text of a bill has and that not every database can store.
+pub(super) fn no_nul(text: &str) -> Result<(), Fault> {
+    if memchr::memchr(0, text.as_bytes()).is_some() { Err(Fault::Nul { value: shortened(text) }) } else { Ok(()) }
 }
 
 /// Whether text that is not quoted holds what only quoted text may.

@@ -16,7 +16,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::cells::{Fault, MoneyCells, Role, TextCells, TimeCells};
+use super::cells::{Fault, MoneyCells, Role, TextCells, TimeCells, no_nul};
 use super::error::{At, BillError, Place};
 use super::format::Layout;
 use super::raw::{Cells, Position, Raw, fault_error};
@@ -133,7 +133,12 @@ fn column<'a>(array: &ArrayRef, role: Role) -> Result<Cells<'a>, (usize, Fault)>
                 cells.push(text.filter(|text| !text.is_empty()));
                 Ok(())
             })?;
-            Ok(Cells::Text(cells.finish()))
+            let column = cells.finish();
+            for (value, code) in column.values.iter().zip(0_u32..) {
+                let row = || column.codes.iter().position(|of_row| *of_row == code).unwrap_or_default();
+                no_nul(value).map_err(|fault| (row(), fault))?;
+            }
+            Ok(Cells::Text(column))
         }
         Role::Money(role) => {
             let mut cells = MoneyCells::new(role, rows);

@@ -71,6 +71,8 @@ pub enum BillError {
         "{place}: billing account {account} is billed in {second} here and in {first} before; import bills of one currency per account"
     )]
     MixedCurrency { place: Place, account: Box<str>, first: Box<str>, second: Box<str> },
+    #[error("{place}: {value:?} has a NUL character, which is no text; the file is damaged or was converted wrongly, export it again")]
+    Nul { place: Place, value: String },
     #[error("{place}: not UTF-8 text; export the bill as UTF-8")]
     NotUtf8 { place: Place },
     #[error("{file}: damaged or cut short after line {after_line} ({source}); fetch the file again")]

@@ -95,6 +95,9 @@ pub(super) fn read(path: &Path) -> Result<Option<Manifest>, BillError> {
     } else {
         return Ok(None);
     };
+    if manifest.id.contains(char::is_control) {
+        return Err(BillError::Manifest { path: path.to_owned(), what: format!("its id {:?} has control characters", manifest.id) });
+    }
     if manifest.keys.is_empty() {
         return Err(BillError::Manifest { path: path.to_owned(), what: "it lists no file".to_owned() });
     }

@@ -219,6 +219,7 @@ pub(super) fn fault_error(fault: Fault, place: Place) -> BillError {
         Fault::NotAnAmount { value, why } => BillError::NotAnAmount { place, value, why },
         Fault::NotATime { value } => BillError::NotATime { place, value },
         Fault::Quoting { what, value } => BillError::Quoting { place, what, value },
+        Fault::Nul { value } => BillError::Nul { place, value },
     }
 }
 

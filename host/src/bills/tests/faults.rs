@@ -159,3 +159,12 @@ fn progress_ends_at_the_bytes_on_disk_and_the_rows() {
     assert_eq!((progress.done(), progress.rows()), (progress.total(), 33));
     assert_eq!(progress.total(), path.metadata().unwrap().len());
 }
+
+#[test]
+fn a_nul_character_is_told_by_file_line_and_column() {
+    let text = "BillingPeriodStart,ChargeCategory,BilledCost,SubAccountName\n2026-09-01,Usage,1,Acme\n2026-09-01,Usage,1,Ac\0me\n";
+    let error = import_bytes("bill.csv", text.as_bytes(), WHOLE).unwrap_err().to_string();
+    let said = "bill.csv, line 3, column SubAccountName: \"Ac\\0me\" has a NUL character, which is no text; the file is damaged or was \
+                converted wrongly, export it again";
+    assert_eq!(error, said);
+}
