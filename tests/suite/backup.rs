@@ -103,3 +103,19 @@ fn a_backup_of_either_database_is_restored_to_the_other() {
     assert_eq!(server.get("/v1/audit"), audit);
     verified(&server, items(&runs)[0]["id"].as_str().unwrap());
 }
+
+#[test]
+fn a_backup_without_the_key_of_what_is_sealed_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = "0f".repeat(32);
+    for (name, environment) in [("own", &[][..]), ("given", &[("RERATE_SECRET_KEY", key.as_str())][..])] {
+        let (data, out) = (dir.path().join(name), dir.path().join(format!("{name}.backup")));
+        let server = Server::start_with(&data, environment);
+        let bucket = serde_json::json!({"name": "aws", "kind": "s3", "location": "s3://bills", "endpoint": "http://127.0.0.1:1"});
+        let made = server.post("/v1/integrations", &bucket);
+        let credentials = serde_json::json!({"access_key_id": "AKIA", "secret_access_key": "secret"});
+        server.put(&format!("/v1/integrations/{}/credentials", made["id"].as_str().unwrap()), &credentials);
+        let taken = done(rerate(&["backup", "--data", text(&data), "--out", text(&out)]));
+        assert_eq!(taken.stderr.contains("start a restored daemon with the same RERATE_SECRET_KEY"), name == "given", "{}", taken.stderr);
+    }
+}

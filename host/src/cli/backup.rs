@@ -84,6 +84,9 @@ fn wait(work: impl Future<Output = Result<Manifest, BackupError>>) -> Result<Man
 }
 
 fn told(manifest: &Manifest, json: bool, what: &str, begun: Instant) -> Result<(), Failure> {
+    if manifest.lacks_its_key() {
+        output::complain("note: the key of sealed credentials is not in it: start a restored daemon with the same RERATE_SECRET_KEY");
+    }
     if json {
         return Ok(output::print_json(manifest)?);
     }
