@@ -170,7 +170,7 @@ fn people_sign_in_through_their_organisations_provider_as_what_their_groups_say(
     let mut carls = Browser::new();
     let (_, carl) = sign_in(&mut carls, &server, &tenant, "carl");
     assert_eq!((&carl["role"], &carl["organisation"]), (&json!("owner"), &json!(tenant)));
-    assert_eq!(carls.send(&format!("{}/v1/audit", server.address()), None).status, 403);
+    assert_eq!(carls.send(&format!("{}/v1/rules", server.address()), None).status, 403);
     // It vouches for an address of the MSP's people: they are not let in by it.
     let (status, refused) = sign_in(&mut Browser::new(), &server, &tenant, "ada");
     assert_eq!((status, refused["detail"].as_str().unwrap().contains("known in another organisation")), (403, true), "{refused}");

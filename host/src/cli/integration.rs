@@ -11,6 +11,7 @@ pub const EXAMPLES: &str = "\
 Examples:
   rerate integration create aws-one --location /srv/bills/aws-one
   rerate integration create acme --location s3://bills/acme --region eu-central-1 --dedicated-to \"Acme GmbH\" --exclude 'sandbox-*'
+  rerate integration create csp --location /srv/bills/csp --create-tenants    its customers become tenants
   AWS_SECRET_ACCESS_KEY=... rerate integration credentials acme --access-key AKIA...
   rerate integration refresh acme
   rerate integration change acme --every 60 --shared
@@ -69,6 +70,9 @@ struct CreateArgs {
     /// Subaccounts that nobody gets all the same: globs over id and name, with commas between
     #[arg(long, value_name = "GLOBS", default_value = "", hide_default_value = true)]
     exclude: String,
+    /// Make tenants of the customers that a partner's bill (CSP) names, and give them their subscriptions
+    #[arg(long)]
+    create_tenants: bool,
     /// Minutes between two looks that nobody asks for
     #[arg(long, value_name = "MINUTES", default_value_t = 15)]
     every: u32,
@@ -100,6 +104,9 @@ struct ChangeArgs {
     /// Subaccounts that nobody gets all the same: globs over id and name, with commas between
     #[arg(long, value_name = "GLOBS")]
     exclude: Option<String>,
+    /// Whether customers that a partner's bill (CSP) names become tenants
+    #[arg(long, value_name = "true|false")]
+    create_tenants: Option<bool>,
     /// Minutes between two looks that nobody asks for
     #[arg(long, value_name = "MINUTES")]
     every: Option<u32>,
@@ -183,10 +190,11 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
                 (name_of(&tenants, &integration["tenant_id"], "name"), name_of(&tenants, &integration["dedicated_to"], "name"));
             let for_whom = [&dedicated, &owner].into_iter().find(|name| !name.is_empty()).cloned().unwrap_or_else(|| "shared".to_owned());
             let owner = if owner.is_empty() { "MSP".to_owned() } else { owner };
-            let rest = ["status", "last_refresh_at", "error"].map(|field| text(&integration[field]));
-            [text(&integration["name"]), owner, for_whom].into_iter().chain(rest).collect()
+            let rest = ["status", "last_refresh_at"].map(|field| text(&integration[field]));
+            let told = text_or(&integration["error"], &text(&integration["notice"]));
+            [text(&integration["name"]), owner, for_whom].into_iter().chain(rest).chain([told]).collect()
         };
-        output::table(&["Integration", "Owner", "For", "Status", "Refreshed", "Error"], found.iter().map(row))
+        output::table(&["Integration", "Owner", "For", "Status", "Refreshed", "Error or notice"], found.iter().map(row))
     })
 }
 
@@ -201,7 +209,9 @@ fn show(args: &OneArgs) -> Result<(), Failure> {
         };
         let mut rows: Vec<Vec<String>> = ["id", "name", "location", "endpoint", "region"].map(field).to_vec();
         rows.extend([tenant("owner", "tenant_id", "MSP"), tenant("dedicated to", "dedicated_to", "nobody: shared")]);
-        rows.extend(["exclude", "refresh_minutes", "status", "error", "last_refresh_at", "next_refresh_at"].map(field));
+        rows.extend(
+            ["exclude", "refresh_minutes", "create_tenants", "status", "error", "notice", "last_refresh_at", "next_refresh_at"].map(field),
+        );
         rows.push(vec!["access key".to_owned(), text_or(&found["credentials"]["access_key_ends"], "none of its own")]);
         output::table(&["", ""], rows)
     })
@@ -219,6 +229,7 @@ fn create(args: &CreateArgs) -> Result<(), Failure> {
         "tenant_id": id(&args.tenant)?,
         "dedicated_to": id(&args.dedicated_to)?,
         "exclude": args.exclude,
+        "create_tenants": args.create_tenants,
         "refresh_minutes": args.every,
     });
     let made = client.post("/v1/integrations", &body)?;
@@ -241,6 +252,7 @@ fn change(args: &ChangeArgs) -> Result<(), Failure> {
         ("dedicated_to", args.dedicated_to.as_deref().map(|name| tenant::id_of(&client, name)).transpose()?.map(Value::from)),
         ("dedicated_to", args.shared.then_some(Value::Null)),
         ("exclude", args.exclude.clone().map(Value::from)),
+        ("create_tenants", args.create_tenants.map(Value::from)),
         ("refresh_minutes", args.every.map(Value::from)),
     ];
     for (field, value) in given.into_iter().filter_map(|(field, value)| Some((field, value?))) {

@@ -16,6 +16,7 @@ Examples:
   rerate token create laptop --role editor --expires 2027-01-01T00:00:00Z > token.txt
   rerate token create \"Acme's dashboards\" --role viewer --service --tenant Acme
   rerate token create laptop --role editor --email ann@msp.example --password-file secret.txt     the first one: no token needed
+  rerate token create \"web team\" --role viewer --service --virtual-integration vin_01m8
   rerate token list
   rerate token revoke tok_01m8
 
@@ -48,6 +49,9 @@ struct CreateArgs {
     /// Of a service rather than one's own; it stays when its maker goes
     #[arg(long)]
     service: bool,
+    /// Shows this virtual integration and nothing else: an isolated view for whom it is given to
+    #[arg(long, value_name = "ID")]
+    virtual_integration: Option<String>,
     /// When it ends, as 2027-01-01T00:00:00Z
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
@@ -96,6 +100,9 @@ fn create(args: &CreateArgs) -> Result<(), Failure> {
         _ => args.call.client()?,
     };
     let mut body = json!({ "name": args.name, "role": args.role.name(), "service": args.service, "expires_at": args.expires });
+    if let Some(id) = &args.virtual_integration {
+        body["virtual_integration_id"] = id.clone().into();
+    }
     let organisation = args.place.organisation(&client)?;
     if organisation != "msp" {
         body["organisation"] = organisation.into();

@@ -229,9 +229,9 @@ pub const TABLE: &[Row] = {
         row("GET", "/v1/reports/overlaps", View, Nobody),
         row("GET", "/v1/events", View, View),
         // The log of changes.
-        row("GET", "/v1/audit", Govern, Nobody),
+        row("GET", "/v1/audit", Govern, Govern),
         row("GET", "/v1/audit/verify", Govern, Nobody),
-        row("GET", "/v1/audit/{id}", Govern, Nobody),
+        row("GET", "/v1/audit/{id}", Govern, Govern),
     ]
 };
 
@@ -241,6 +241,16 @@ pub(super) fn row_of(method: &str, path: &str) -> Option<&'static Row> {
     let method = if method == "HEAD" { "GET" } else { method };
     TABLE.iter().find(|row| row.method == method && row.path == path)
 }
+
+/// What a token for one virtual integration may call.
+const OF_A_VIRTUAL_INTEGRATION: [&str; 6] = [
+    "/v1/openapi.json",
+    "/v1/whoami",
+    "/v1/virtual-integrations",
+    "/v1/virtual-integrations/{id}",
+    "/v1/virtual-integrations/{id}/months",
+    "/v1/virtual-integrations/{id}/lines",
+];
 
 /// Refuses a call that its caller's role does not allow.
 pub(super) fn check(request: &Request, caller: &Caller) -> ApiResult<()> {
@@ -254,6 +264,9 @@ pub(super) fn check(request: &Request, caller: &Caller) -> ApiResult<()> {
         Organisation::Msp => row.msp,
         Organisation::Tenant(_) => row.tenant,
     };
+    if caller.view.virtual_integration().is_some() && !OF_A_VIRTUAL_INTEGRATION.contains(&row.path) {
+        return Err(ApiError::forbidden("this token shows one virtual integration and nothing else"));
+    }
     if needs.allows(caller.role) { Ok(()) } else { Err(refusal(needs, caller)) }
 }
 

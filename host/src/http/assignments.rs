@@ -221,10 +221,19 @@ async fn assignments_create(State(state): State<AppState>, By(store): By, Body(b
     responses((status = 200, body = RuleReview), Problems))]
 async fn assignment_review(State(state): State<AppState>, By(store): By, Body(body): Body<ChangeBody>) -> ApiResult<Json<RuleReview>> {
     let change = body.change()?;
-    if let RuleChange::Assign(new) = &change {
-        store.assignments_check(new).await?;
-    } else if let RuleChange::Change { fields, .. } = &change {
-        store.assignments_check(std::slice::from_ref(fields)).await?;
+    match &change {
+        RuleChange::Assign(new) => store.assignments_check(new).await?,
+        RuleChange::Change { id, fields } => {
+            store.assignment(id).await?;
+            store.assignments_check(std::slice::from_ref(fields)).await?;
+        }
+        RuleChange::End(id) => drop(store.assignment(id).await?),
+        RuleChange::Order(ids) => {
+            for id in ids {
+                store.assignment(id).await?;
+            }
+        }
+        RuleChange::Rule { .. } => {}
     }
     Ok(Json(state.review_rules(&store, change).await?))
 }

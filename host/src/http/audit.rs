@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiResult, Problems};
-use super::extract::{Path, Query, page};
+use super::extract::{By, Path, Query, page};
 use crate::clock::Moment;
 use crate::store::{AuditEntry, AuditFilter, ChainVerdict, Page};
 
@@ -42,13 +42,14 @@ struct AuditQuery {
     after: Option<String>,
 }
 
-/// Lists changes, the latest first: who, what, before and after.
+/// Lists changes, the latest first: who, what, before and after. A tenant's Owners have what happened in their organisation; what people of
+/// the MSP did there is a Manager User's, and what the MSP keeps to itself is not in it.
 #[utoipa::path(get, path = "/v1/audit", tag = "audit", params(AuditQuery), responses((status = 200, body = Page<AuditEntry>), Problems))]
-async fn audit_list(State(state): State<AppState>, Query(query): Query<AuditQuery>) -> ApiResult<Json<Page<AuditEntry>>> {
+async fn audit_list(By(store): By, Query(query): Query<AuditQuery>) -> ApiResult<Json<Page<AuditEntry>>> {
     let page = page(query.limit, query.after.clone())?;
     let AuditQuery { noun, subject, actor, tenant_id, from, until, .. } = query;
     let filter = AuditFilter { noun, subject, actor, tenant_id, from, until };
-    Ok(Json(state.store.audit_entries(&filter, &page).await?))
+    Ok(Json(store.audit_entries(&filter, &page).await?))
 }
 
 /// Computes the log's chain of hashes again: intact, or the first change that is not what was written down.
@@ -60,6 +61,6 @@ async fn audit_verify(State(state): State<AppState>) -> ApiResult<Json<ChainVerd
 /// Shows a change.
 #[utoipa::path(get, path = "/v1/audit/{id}", tag = "audit", params(("id" = String, Path)),
     responses((status = 200, body = AuditEntry), Problems))]
-async fn audit_get(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<AuditEntry>> {
-    Ok(Json(state.store.audit_entry(&id).await?))
+async fn audit_get(By(store): By, Path(id): Path<String>) -> ApiResult<Json<AuditEntry>> {
+    Ok(Json(store.audit_entry(&id).await?))
 }

@@ -18,7 +18,7 @@ use super::errors::{ApiError, ApiResult};
 use crate::domain::access::{Organisation, Role};
 use crate::signin::cookie;
 use crate::signin::secret::{self, Secret};
-use crate::store::{Actor, NewToken, Session, Store, StoreError, TenantState, Token, User, View};
+use crate::store::{Actor, NewToken, SUSPENDED, Session, Store, StoreError, TenantState, Token, User, View};
 
 /// How a token begins, so that people and secret scanners recognise one.
 pub(super) const PREFIX: &str = "rrt_";
@@ -105,10 +105,10 @@ pub(super) async fn guard(State(state): State<AppState>, mut request: Request, n
 }
 
 /// Keeps the people of a suspended tenant out.
-async fn admitted(store: &Store, home: &Organisation) -> ApiResult<()> {
+pub(super) async fn admitted(store: &Store, home: &Organisation) -> ApiResult<()> {
     let Organisation::Tenant(id) = home else { return Ok(()) };
     match store.tenant(id).await?.state {
-        TenantState::Suspended => Err(ApiError::forbidden("your organisation is suspended: ask who manages it")),
+        TenantState::Suspended => Err(ApiError::forbidden(SUSPENDED)),
         TenantState::Active | TenantState::Unlinked => Ok(()),
     }
 }
@@ -157,10 +157,14 @@ async fn of_token(store: &Store, token: Token, act_in: Option<String>, address: 
         }
     };
     let role = member.as_ref().map_or(token.role, |member| member.role.min(token.role));
+    let only = token.virtual_integration_id.as_deref().map(|id| View::Virtual(id.into()));
     let name = user.as_ref().map_or(&token.name, |user| &user.email).clone();
     let id = user.as_ref().map_or(&token.id, |user| &user.id).clone();
     let home = token.organisation.clone();
-    let view = view(store, user.as_ref(), &home, role, member.as_ref()).await?;
+    let view = match only {
+        Some(only) => only,
+        None => view(store, user.as_ref(), &home, role, member.as_ref()).await?,
+    };
     let actor = Actor { name, id: Some(id), organisation: home.clone(), acting_in: None, address };
     let caller = Caller { by: Credential::Token(token), user, home, acting: None, role, view, actor };
     match act_in {
@@ -251,6 +255,7 @@ pub async fn token_create(store: &Store, name: &str) -> Result<String, StoreErro
         user_id: None,
         organisation: Organisation::Msp,
         role: Role::Owner,
+        virtual_integration_id: None,
         expires_at: None,
     };
     store.token_create(&new).await?;

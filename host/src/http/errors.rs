@@ -228,6 +228,7 @@ impl From<StoreError> for ApiError {
             StoreError::Invalid(_) => Self::invalid(error.to_string()),
             StoreError::Forbidden(_) => Self::forbidden(error.to_string()),
             StoreError::Changed { .. } => Self::new(StatusCode::PRECONDITION_FAILED, "changed", error.to_string()),
+            error if error.is_of_text() => Self::invalid("a text has a NUL character, which is no text"),
             StoreError::TakenOver | StoreError::Database(_) | StoreError::Migrate(_) | StoreError::Corrupt(_) => {
                 Self::internal(with_causes(&error))
             }

@@ -40,6 +40,21 @@ impl FromRequestParts<AppState> for Everywhere {
     }
 }
 
+/// The store on behalf of a caller who looks at virtual integrations: all of them, or the one that their token shows.
+pub(super) struct Views(pub(super) Store);
+
+impl FromRequestParts<AppState> for Views {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let By(store) = By::from_request_parts(parts, state).await?;
+        if store.view().virtual_integration().is_some() {
+            return Ok(Self(store));
+        }
+        Everywhere::from_request_parts(parts, state).await.map(|Everywhere(store)| Self(store))
+    }
+}
+
 /// From where a call comes, for routes that answer before anybody is known.
 #[derive(Clone)]
 pub(super) struct Origin {

@@ -53,6 +53,10 @@ struct IntegrationBody {
     #[serde(default)]
     #[schema(example = "sandbox-*, *-test")]
     exclude: String,
+    /// Whether the customers that a partner's bill (CSP) names become tenants that hold their subscriptions, each time it is imported. Of a
+    /// shared integration of the MSP. Absent or null changes nothing; a new integration does not.
+    #[serde(default)]
+    create_tenants: Option<bool>,
     /// Minutes between two looks that nobody asks for.
     #[serde(default = "default_refresh_minutes")]
     #[schema(minimum = 5, maximum = 10_080)]
@@ -65,8 +69,9 @@ const fn default_refresh_minutes() -> i64 {
 
 impl From<IntegrationBody> for IntegrationFields {
     fn from(body: IntegrationBody) -> Self {
-        let IntegrationBody { name, kind, location, endpoint, region, tenant_id, dedicated_to, exclude, refresh_minutes } = body;
-        Self { name, kind, location, endpoint, region, tenant_id, dedicated_to, exclude, refresh_minutes }
+        let IntegrationBody { name, kind, location, endpoint, region, tenant_id, dedicated_to, exclude, create_tenants, refresh_minutes } =
+            body;
+        Self { name, kind, location, endpoint, region, tenant_id, dedicated_to, exclude, create_tenants, refresh_minutes }
     }
 }
 

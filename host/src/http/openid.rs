@@ -13,6 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
+use super::auth::admitted;
 use super::errors::{ApiError, ApiResult, Problems};
 use super::extract::{Body, By, IfMatch, Origin, Path, Query};
 use super::reply;
@@ -222,6 +223,7 @@ async fn sign_in_begin(State(state): State<AppState>, Of(organisation): Of, Quer
     }
     let settings = state.store.sign_in_find(&organisation).await?;
     let settings = settings.ok_or_else(|| ApiError::not_found(format!("{organisation} has no sign-in provider")))?;
+    admitted(&state.store, &organisation).await?;
     let registration = registration(&state, &settings).await?;
     let clock = state.store.clock();
     let drawn = Drawn { state: clock.random(), nonce: clock.random(), verifier: clock.random() };

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::{Body, By, IfMatch, PageQuery, Path, Query};
+use super::extract::{Body, By, Everywhere, IfMatch, PageQuery, Path, Query};
 use super::reply;
 use crate::plugins::{DeployError, MAX_COMPONENT_BYTES, Submission, VersionCheck};
 use crate::store::{Deployment, Origin, Page, Plugin, PluginVersion};
@@ -112,6 +112,10 @@ async fn plugin_deploy(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> ApiResult<Response> {
+    let activates = query.activate.unwrap_or(true) && !query.dry_run;
+    if activates && !store.view().is_everything() {
+        return Err(ApiError::forbidden("this runs for every tenant, and your teams limit you to some: deploy it with activate=false"));
+    }
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !matches!(kind, "application/wasm" | "application/octet-stream") {
         return Err(ApiError::unsupported("send the component as Content-Type: application/wasm"));
@@ -199,7 +203,7 @@ async fn plugin_version_check(
     responses((status = 200, body = Plugin, headers(("ETag" = String))), Problems))]
 async fn plugin_activate(
     State(state): State<AppState>,
-    By(store): By,
+    Everywhere(store): Everywhere,
     Path(name): Path<String>,
     IfMatch(expected): IfMatch,
     Body(body): Body<ActivateBody>,
@@ -213,7 +217,7 @@ async fn plugin_activate(
     responses((status = 200, body = Plugin, headers(("ETag" = String))), Problems))]
 async fn plugin_rollback(
     State(state): State<AppState>,
-    By(store): By,
+    Everywhere(store): Everywhere,
     Path(name): Path<String>,
     IfMatch(expected): IfMatch,
 ) -> ApiResult<Response> {
@@ -226,7 +230,7 @@ async fn plugin_rollback(
     responses((status = 200, body = Plugin, headers(("ETag" = String))), Problems))]
 async fn plugin_disable(
     State(state): State<AppState>,
-    By(store): By,
+    Everywhere(store): Everywhere,
     Path(name): Path<String>,
     IfMatch(expected): IfMatch,
 ) -> ApiResult<Response> {
@@ -239,7 +243,7 @@ async fn plugin_disable(
     responses((status = 200, body = Plugin, headers(("ETag" = String))), Problems))]
 async fn plugin_enable(
     State(state): State<AppState>,
-    By(store): By,
+    Everywhere(store): Everywhere,
     Path(name): Path<String>,
     IfMatch(expected): IfMatch,
 ) -> ApiResult<Response> {
@@ -253,7 +257,7 @@ async fn plugin_enable(
     params(("name" = String, Path), ("digest" = String, Path)), responses((status = 204), Problems))]
 async fn plugin_version_delete(
     State(state): State<AppState>,
-    By(store): By,
+    Everywhere(store): Everywhere,
     Path((name, digest)): Path<(String, String)>,
     IfMatch(expected): IfMatch,
 ) -> ApiResult<StatusCode> {

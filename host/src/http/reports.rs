@@ -84,10 +84,10 @@ struct MonthMargin {
     unassigned_charges: u64,
     /// What the tenants' subaccounts were billed.
     billed: Amount,
-    /// What the tenants are charged; none while one of them has no result.
+    /// What the tenants are charged; none while one of them has no result. A frozen tenant that never had one is charged nothing.
     charged: Option<Amount>,
     margin: Option<Amount>,
-    /// Whether every tenant's result is current, or frozen.
+    /// Whether every tenant's result is current, or stays as it is because the tenant is suspended or unlinked.
     settled: bool,
 }
 
@@ -194,9 +194,14 @@ fn months(splits: Vec<PeriodSplit>, tenants: &[TenantMargin]) -> ApiResult<Vec<M
             billed = billed.checked_add(share.billed).ok_or_else(out_of_range)?;
         }
         let of_month = || tenants.iter().filter(|row| row.period == split.period && row.currency == split.currency);
-        let charged = of_month().try_fold(Amount::ZERO, |sum, row| sum.checked_add(row.charged?));
+        let charged_of = |row: &TenantMargin| row.charged.or((row.state == Freshness::Frozen).then_some(Amount::ZERO));
+        let charged = of_month().try_fold(Amount::ZERO, |sum, row| sum.checked_add(charged_of(row)?));
         months.push(MonthMargin {
-            settled: of_month().all(|row| matches!(row.state, Freshness::Current | Freshness::Frozen) && row.run_id.is_some()),
+            settled: of_month().all(|row| match row.state {
+                Freshness::Current => row.run_id.is_some(),
+                Freshness::Frozen => true,
+                Freshness::Pending | Freshness::Failed => false,
+            }),
             margin: charged.and_then(|charged| charged.checked_sub(billed)),
             charged,
             billed,

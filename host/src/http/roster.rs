@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::jobs::customers::{CUSTOMER_ID, CUSTOMER_NAME, plain};
 use crate::store::{MAX_FAULTS, Roster, RosterFault, RosterTenant};
 
 /// Lines of a file: a partner's month has a few hundred thousand.
@@ -12,9 +13,7 @@ const MAX_LINES: u64 = 5_000_000;
 /// Tenants of a file.
 const MAX_TENANTS: usize = 10_000;
 
-/// Names of the columns, in lower case without spaces, underscores and hyphens; a localised file has the English name in parentheses.
-const CUSTOMER: [&str; 2] = ["customername", "customercompanyname"];
-const CUSTOMER_ID: [&str; 2] = ["customertenantid", "customerid"];
+/// Names of the columns as `plain` gives them.
 const SUBSCRIPTION: [&str; 4] = ["subscriptionid", "subscriptionguid", "entitlementid", "subaccountid"];
 const NAME: [&str; 2] = ["name", "tenant"];
 const CONTACT: [&str; 3] = ["contact", "contactemail", "email"];
@@ -136,7 +135,7 @@ fn fault(line: u64, column: &str, detail: String) -> RosterFault {
 fn columns(header: &csv::StringRecord) -> Result<Columns, Vec<RosterFault>> {
     let titles: Vec<String> = header.iter().map(plain).collect();
     let place = |names: &[&str]| titles.iter().position(|title| names.contains(&title.as_str()));
-    if let Some(name) = place(&CUSTOMER) {
+    if let Some(name) = place(&CUSTOMER_NAME) {
         let Some(subaccounts) = place(&SUBSCRIPTION) else {
             return Err(vec![fault(
                 1,
@@ -153,13 +152,6 @@ fn columns(header: &csv::StringRecord) -> Result<Columns, Vec<RosterFault>> {
         return Err(vec![fault(1, "name", detail.to_owned())]);
     };
     Ok(Columns { name, contact: place(&CONTACT), external: place(&EXTERNAL), subaccounts: place(&SUBACCOUNTS), is_bill: false })
-}
-
-/// A column's title as it is compared.
-fn plain(title: &str) -> String {
-    let title = title.trim();
-    let english = title.strip_suffix(')').and_then(|rest| rest.rsplit_once('(')).map_or(title, |(_, english)| english);
-    english.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]

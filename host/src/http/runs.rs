@@ -18,7 +18,7 @@ use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::rated::{RuleFinding, RunLogs};
 use crate::jobs::Change;
-use crate::store::{Page, Run, RunFilter, RunState, Store};
+use crate::store::{Page, Run, RunFilter, RunState, Store, StoreError};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -183,8 +183,28 @@ async fn run_list(By(store): By, Query(query): Query<RunQuery>) -> ApiResult<Jso
     responses((status = 200, body = RunShown, headers(("ETag" = String))), Problems))]
 async fn run_get(By(store): By, Path(id): Path<String>) -> ApiResult<Response> {
     let of_tenant = is_of_tenant(&store)?;
-    let run = store.run(&id).await?;
-    Ok(reply::versioned(run.tag(), if of_tenant { RunShown::Tenant(run.into()) } else { RunShown::Full(Box::new(run)) }))
+    let mut run = store.run(&id).await?;
+    if of_tenant {
+        return Ok(reply::versioned(run.tag(), RunShown::Tenant(run.into())));
+    }
+    let tag = run.tag();
+    keep_seen(&store, &mut run.snapshots).await?;
+    Ok(reply::versioned(tag, RunShown::Full(Box::new(run))))
+}
+
+/// Of a run's snapshots those that the caller sees: a month's are of all tenants.
+async fn keep_seen(store: &Store, snapshots: &mut Vec<String>) -> ApiResult<()> {
+    if store.view().is_everything() {
+        return Ok(());
+    }
+    for id in std::mem::take(snapshots) {
+        match store.snapshot(&id).await {
+            Ok(_) => snapshots.push(id),
+            Err(StoreError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Tries a failed run again, though nothing has changed. Only the newest of its tenant, period and currency.
@@ -196,7 +216,8 @@ async fn run_retry(
     Path(id): Path<String>,
     IfMatch(expected): IfMatch,
 ) -> ApiResult<Response> {
-    let run = store.run_retry(&id, expected).await?;
+    let mut run = store.run_retry(&id, expected).await?;
+    keep_seen(&store, &mut run.snapshots).await?;
     state.poke(Change::Runs);
     Ok((StatusCode::ACCEPTED, reply::versioned(run.tag(), &run)).into_response())
 }

@@ -42,7 +42,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 struct SignInBody {
     email: String,
     password: String,
-    /// In which of the person's organisations; absent: the MSP's if they are in it, else the first tenant's.
+    /// In which of the person's organisations; absent: the MSP's if they are in it, else the first tenant's that is not suspended.
     #[serde(default)]
     organisation: Option<Organisation>,
 }
@@ -88,8 +88,15 @@ async fn session_begin(State(state): State<AppState>, origin: Origin, Key(key): 
     let user = signed_in(&state, &origin, &body.email, &body.password).await?;
     let memberships = state.store.memberships(&user.id).await?;
     // The MSP sorts before every tenant.
-    let wanted = memberships.iter().find(|membership| body.organisation.as_ref().is_none_or(|wanted| *wanted == membership.organisation));
-    let organisation = wanted.ok_or_else(wrong)?.organisation.clone();
+    let theirs = memberships.into_iter().map(|membership| membership.organisation);
+    let mut wanted = theirs.filter(|organisation| body.organisation.as_ref().is_none_or(|wanted| wanted == organisation));
+    let mut organisation = wanted.next().ok_or_else(wrong)?;
+    for other in wanted {
+        if auth::admitted(&state.store, &organisation).await.is_ok() {
+            break;
+        }
+        organisation = other; // the first is suspended, and nobody asked for it by name
+    }
     let asked = format!("/v1/sessions {}", body.organisation.as_ref().map_or("", Organisation::name));
     match once::ask(&state, user.id.clone(), key, &origin, &asked).await? {
         Asked::Again(begun, _) => Ok(began(begun, &origin, true)),

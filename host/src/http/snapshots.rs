@@ -1,7 +1,6 @@
 //! `/v1/snapshots`
 
 use axum::Json;
-use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -9,7 +8,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiResult, Problems};
-use super::extract::{Path, Query, page};
+use super::extract::{By, Path, Query, page};
 use crate::domain::period::Period;
 use crate::store::{Page, Snapshot};
 
@@ -30,17 +29,18 @@ struct SnapshotQuery {
     after: Option<String>,
 }
 
-/// Lists what was imported, oldest first: totals, and in `report` what the bills had that is worth knowing.
+/// Lists what was imported, oldest first: totals, and in `report` what the bills had that is worth knowing. Who is in teams sees the
+/// snapshots in which no other tenant has anything.
 #[utoipa::path(get, path = "/v1/snapshots", tag = "integrations", params(SnapshotQuery),
     responses((status = 200, body = Page<Snapshot>), Problems))]
-async fn snapshot_list(State(state): State<AppState>, Query(query): Query<SnapshotQuery>) -> ApiResult<Json<Page<Snapshot>>> {
+async fn snapshot_list(By(store): By, Query(query): Query<SnapshotQuery>) -> ApiResult<Json<Page<Snapshot>>> {
     let page = page(query.limit, query.after)?;
-    Ok(Json(state.store.snapshots(query.integration_id.as_deref(), query.period, &page).await?))
+    Ok(Json(store.snapshots(query.integration_id.as_deref(), query.period, &page).await?))
 }
 
 /// Shows a snapshot.
 #[utoipa::path(get, path = "/v1/snapshots/{id}", tag = "integrations", params(("id" = String, Path)),
     responses((status = 200, body = Snapshot), Problems))]
-async fn snapshot_get(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<Snapshot>> {
-    Ok(Json(state.store.snapshot(&id).await?))
+async fn snapshot_get(By(store): By, Path(id): Path<String>) -> ApiResult<Json<Snapshot>> {
+    Ok(Json(store.snapshot(&id).await?))
 }

@@ -1,18 +1,20 @@
 //! `/v1/tenants`
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
+use super::auth::Caller;
 use super::errors::{ApiResult, Problems};
 use super::extract::{Body, By, IfMatch, Path, Query, page};
 use super::reply;
+use crate::domain::access::Role;
 use crate::jobs::change::Change;
 use crate::store::{Page, Tenant, TenantFields, TenantFilter, TenantIntegration, TenantKind, TenantRemoval, TenantState};
 
@@ -94,6 +96,7 @@ impl From<TenantBody> for TenantFields {
             kind: body.kind,
             parent_id: body.parent_id,
             external_id: body.external_id,
+            domain: None,
         }
     }
 }
@@ -140,18 +143,19 @@ async fn tenant_update(
 }
 
 /// Suspends a tenant, unlinks it, or makes it active again. For a tenant that is not active nothing new is published and its data stays;
-/// one that is unlinked is not changed either.
+/// one that is unlinked is not changed either, and only an Owner links it again.
 #[utoipa::path(put, path = "/v1/tenants/{id}/state", tag = "tenants", request_body = StateBody,
     params(("id" = String, Path)),
     responses((status = 200, body = Tenant, headers(("ETag" = String))), Problems))]
 async fn tenant_set_state(
     State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
     By(store): By,
     Path(id): Path<String>,
     IfMatch(expected): IfMatch,
     Body(body): Body<StateBody>,
 ) -> ApiResult<Response> {
-    let tenant = store.tenant_set_state(&id, body.state, expected).await?;
+    let tenant = store.tenant_set_state(&id, body.state, caller.role == Role::Owner, expected).await?;
     state.poke(Change::Tenants);
     Ok(reply::versioned(tenant.version, &tenant))
 }

@@ -31,6 +31,7 @@ mod requests;
 mod roster;
 mod rules;
 mod seen;
+mod walk;
 
 struct TestApp {
     router: Router,

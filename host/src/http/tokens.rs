@@ -38,6 +38,10 @@ struct TokenBody {
     /// A service's own, which stays when its maker goes; only an Owner makes these. Absent: one's own.
     #[serde(default)]
     service: bool,
+    /// A virtual integration that it shows, and nothing else: an isolated view for whom it is given to. It is a Viewer's of the MSP, made by who
+    /// sees every tenant, and ends with the virtual integration.
+    #[serde(default)]
+    virtual_integration_id: Option<String>,
     /// Absent: without end.
     #[serde(default)]
     expires_at: Option<Moment>,
@@ -105,6 +109,9 @@ async fn token_create(
     }
     let service = body.service || elsewhere || caller.acting.is_some();
     let user_id = if service { None } else { own_user(&caller)? };
+    if body.virtual_integration_id.is_some() && !caller.view.is_everything() {
+        return Err(ApiError::forbidden("virtual integrations show every tenant, and you are limited to some"));
+    }
     // A token makes none that outlives it.
     let bound = match &caller.by {
         Credential::Token(token) => token.expires_at,
@@ -112,8 +119,16 @@ async fn token_create(
     };
     let expires_at = [body.expires_at, bound].into_iter().flatten().min();
     let secret = Secret::new(&state.store.clock().random(), PREFIX);
-    let new =
-        NewToken { name: body.name, sha256: secret.hash(), shown: secret.shown(), user_id, organisation, role: body.role, expires_at };
+    let new = NewToken {
+        name: body.name,
+        sha256: secret.hash(),
+        shown: secret.shown(),
+        user_id,
+        organisation,
+        role: body.role,
+        virtual_integration_id: body.virtual_integration_id,
+        expires_at,
+    };
     let token = store.token_create(&new).await?;
     let (address, tag) = (format!("/v1/tokens/{}", token.id), token.tag());
     Ok(reply::created(&address, tag, TokenMade { token, text: secret.text().to_owned() }))

@@ -1,6 +1,7 @@
 //! `/v1/virtual-integrations`: named views of some subaccounts, or of the charges that meet conditions.
 //!
-//! A view shows what was billed, whoever holds it, to those of the MSP who see every tenant; it gives nobody anything and is not charged to anybody.
+//! A view shows what was billed, whoever holds it, to those of the MSP who see every tenant and to tokens that show it alone; it gives nobody
+//! anything and is not charged to anybody.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,10 +18,11 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::{Body, Everywhere, IfMatch, Path, Query, page};
+use super::extract::{Body, Everywhere, IfMatch, Path, Query, Views, page};
 use super::reply;
 use crate::clock::Moment;
 use crate::domain::charge::kind_of;
+use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::rule::{Condition, Test};
 use crate::jobs::virtuals::{self, Selection, VirtualError, VirtualMonth};
@@ -194,7 +196,31 @@ struct LinesQuery {
 #[derive(Debug, Serialize, ToSchema)]
 struct Months {
     /// Ordered by period and currency; only months with a charge of it.
-    items: Vec<VirtualMonth>,
+    items: Vec<MonthShown>,
+}
+
+/// A view's month in one currency.
+#[derive(Debug, Serialize, ToSchema)]
+struct MonthShown {
+    #[schema(value_type = String)]
+    period: Period,
+    currency: String,
+    charges: u64,
+    billed: Amount,
+    /// What is not in the view: both together are the bills, to the last digit. Absent for who sees the view only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outside_charges: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outside_billed: Option<Amount>,
+}
+
+impl MonthShown {
+    fn of(month: VirtualMonth, isolated: bool) -> Self {
+        let VirtualMonth { period, currency, charges, billed, outside_charges, outside_billed } = month;
+        let (outside_charges, outside_billed) = (Some(outside_charges), Some(outside_billed));
+        let whole = Self { period, currency, charges, billed, outside_charges, outside_billed };
+        if isolated { Self { outside_charges: None, outside_billed: None, ..whole } } else { whole }
+    }
 }
 
 /// Charges of a view.
@@ -211,7 +237,7 @@ struct Lines {
 /// Lists virtual integrations, oldest first.
 #[utoipa::path(get, path = "/v1/virtual-integrations", tag = "integrations", params(VirtualQuery),
     responses((status = 200, body = Page<Virtual>), Problems))]
-async fn virtual_list(Everywhere(store): Everywhere, Query(query): Query<VirtualQuery>) -> ApiResult<Json<Page<Virtual>>> {
+async fn virtual_list(Views(store): Views, Query(query): Query<VirtualQuery>) -> ApiResult<Json<Page<Virtual>>> {
     let found = store.virtual_integrations(query.search.as_deref(), &page(query.limit, query.after)?).await?;
     Ok(Json(Page { items: found.items.into_iter().map(Virtual::from).collect(), next: found.next }))
 }
@@ -228,7 +254,7 @@ async fn virtual_create(Everywhere(store): Everywhere, Body(body): Body<VirtualB
 /// Shows a virtual integration.
 #[utoipa::path(get, path = "/v1/virtual-integrations/{id}", tag = "integrations", params(("id" = String, Path)),
     responses((status = 200, body = Virtual, headers(("ETag" = String))), Problems))]
-async fn virtual_get(Everywhere(store): Everywhere, Path(id): Path<String>) -> ApiResult<Response> {
+async fn virtual_get(Views(store): Views, Path(id): Path<String>) -> ApiResult<Response> {
     let found = store.virtual_integration(&id).await?;
     Ok(reply::versioned(found.version, Virtual::from(found)))
 }
@@ -262,7 +288,7 @@ async fn virtual_delete(Everywhere(store): Everywhere, Path(id): Path<String>, I
     responses((status = 200, body = Months), Problems))]
 async fn virtual_months(
     State(state): State<AppState>,
-    Everywhere(store): Everywhere,
+    Views(store): Views,
     Path(id): Path<String>,
     Query(query): Query<MonthsQuery>,
 ) -> ApiResult<Json<Months>> {
@@ -270,7 +296,8 @@ async fn virtual_months(
     let snapshots = snapshots(&state, query.period).await?;
     let lake = state.data()?.lake();
     let items = blocking(move || virtuals::months(&lake, &snapshots, &selection)).await?;
-    Ok(Json(Months { items }))
+    let isolated = store.view().virtual_integration().is_some();
+    Ok(Json(Months { items: items.into_iter().map(|month| MonthShown::of(month, isolated)).collect() }))
 }
 
 /// Lists the charges of a virtual integration in a period, as they were billed.
@@ -278,7 +305,7 @@ async fn virtual_months(
     responses((status = 200, body = Lines), Problems))]
 async fn virtual_lines(
     State(state): State<AppState>,
-    Everywhere(store): Everywhere,
+    Views(store): Views,
     Path(id): Path<String>,
     Query(query): Query<LinesQuery>,
 ) -> ApiResult<Json<Lines>> {

@@ -13,6 +13,7 @@ use object_store::ObjectMeta;
 use tokio::sync::watch;
 
 use super::bucket::{self, Bucket, BucketError, BucketLocation, Credentials, place_of};
+use super::customers::customers;
 use super::engine::Causes;
 use super::ingest::{IngestError, Ingested, ingest};
 use super::{Inner, lock};
@@ -24,8 +25,8 @@ use crate::events::{Event, Position};
 use crate::lake::{LakeError, SnapshotReader, WrittenPeriod};
 use crate::secrets::{SecretError, Secrets};
 use crate::store::{
-    CurrencyTotal, Integration, IntegrationFilter, IntegrationKind, IntegrationStatus, PageRequest, Part, PeriodContent, StoreError,
-    SubaccountContent,
+    CUSTOMERS, CurrencyTotal, CustomersAdmitted, Integration, IntegrationFilter, IntegrationKind, IntegrationStatus, PageRequest, Part,
+    PeriodContent, StoreError, SubaccountContent,
 };
 
 /// How often an import's progress is told.
@@ -154,6 +155,8 @@ async fn refresh(inner: &Arc<Inner>, id: &str) {
         IntegrationKind::Folder => refresh_folder(inner, &integration).await,
         IntegrationKind::S3 => refresh_bucket(inner, &integration).await,
     };
+    // Also after a bill that failed: what the others brought is there.
+    let outcome = admit_customers(inner, id).await.and(outcome);
     match outcome {
         Ok(()) => {
             inner.tally.import_ended(true);
@@ -166,6 +169,20 @@ async fn refresh(inner: &Arc<Inner>, id: &str) {
             set_status(inner, id, IntegrationStatus::Error, Some(&reason)).await;
         }
     }
+}
+
+/// Gives the customers that the bills name what is theirs, if the integration is set so.
+async fn admit_customers(inner: &Inner, id: &str) -> Result<(), ImportError> {
+    let admitted = match inner.store.customers_admit(id).await {
+        Err(StoreError::NotFound { .. }) => return Ok(()), // deleted meanwhile
+        admitted => admitted?,
+    };
+    if admitted != CustomersAdmitted::default() {
+        let CustomersAdmitted { created, assigned } = admitted;
+        tracing::info!(integration = id, created, assigned, "customers of the bill are tenants");
+        inner.wake.now();
+    }
+    Ok(())
 }
 
 async fn set_status(inner: &Inner, id: &str, status: IntegrationStatus, reason: Option<&str>) {
@@ -347,7 +364,12 @@ fn contents_of(folder: &Path, ingested: Ingested) -> Result<Vec<PeriodContent>, 
 fn content_of(folder: &Path, written: WrittenPeriod, mut report: serde_json::Value) -> Result<PeriodContent, ImportError> {
     let paths: Vec<PathBuf> = written.parts.iter().map(|part| folder.join(&part.file_name)).collect();
     if let Some(report) = report.as_object_mut() {
-        report.insert("commitment_owners".to_owned(), commitment_owners(&paths)?.into());
+        let reader = SnapshotReader::open(&paths)?;
+        report.insert("commitment_owners".to_owned(), commitment_owners(&reader)?.into());
+        let customers = customers(&reader)?;
+        if !customers.is_empty() {
+            report.insert(CUSTOMERS.to_owned(), serde_json::to_value(customers).unwrap_or_default());
+        }
     }
     let mut subaccounts: BTreeMap<(String, String, String), SubaccountContent> = BTreeMap::new();
     for found in written.subaccounts {
@@ -384,9 +406,8 @@ fn content_of(folder: &Path, written: WrittenPeriod, mut report: serde_json::Val
 }
 
 /// Every account that bought a commitment by which a charge was priced: what a change of hands can matter to.
-fn commitment_owners(parts: &[PathBuf]) -> Result<Vec<String>, ImportError> {
+fn commitment_owners(reader: &SnapshotReader) -> Result<Vec<String>, ImportError> {
     const COLUMN: &str = "x_CommitmentOwnerAccountId";
-    let reader = SnapshotReader::open(parts)?;
     let mut owners = std::collections::BTreeSet::new();
     for (group, _) in reader.groups() {
         let batch = reader.read(group, &[COLUMN])?;

@@ -10,6 +10,7 @@ pub mod backup;
 pub mod bucket;
 pub mod change;
 pub mod compare;
+pub mod customers;
 mod data_dir;
 mod engine;
 mod identity;

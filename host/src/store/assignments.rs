@@ -126,7 +126,6 @@ impl AssignmentFields {
 
 impl Store {
     pub async fn assignment_create(&self, fields: &AssignmentFields) -> Result<Assignment> {
-        self.reach(fields.tenant_id.as_deref())?;
         let mut tx = self.begin().await?;
         let assignment = self.assign(&mut tx, fields).await?;
         tx.commit().await?;
@@ -146,15 +145,34 @@ impl Store {
 
     /// Whether these could be created.
     pub async fn assignments_check(&self, all: &[AssignmentFields]) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.read.begin().await?;
         for fields in all {
-            fields.check(&mut tx).await?;
+            self.check_assignment(&mut tx, fields).await?;
         }
         Ok(())
     }
 
+    /// Whether it makes sense, and reaches none but tenants that the caller sees.
+    async fn check_assignment(&self, tx: &mut Tx, fields: &AssignmentFields) -> Result<()> {
+        self.reach(fields.tenant_id.as_deref())?;
+        fields.check(tx).await
+    }
+
+    /// Within a transaction, if the caller may change it.
+    async fn changeable(&self, tx: &mut Tx, id: &str) -> Result<Assignment> {
+        let found: Option<Assignment> =
+            sqlx::query_as("SELECT * FROM assignments WHERE id = $1").bind(id).fetch_optional(&mut **tx).await?;
+        let found = found.filter(|found| self.sees_assignment(found)).ok_or_else(|| StoreError::not_found("assignment", id))?;
+        self.reach(found.tenant_id.as_deref())?;
+        Ok(found)
+    }
+
+    fn sees_assignment(&self, assignment: &Assignment) -> bool {
+        assignment.tenant_id.as_deref().is_none_or(|tenant| self.view.sees(tenant))
+    }
+
     async fn assign(&self, tx: &mut Tx, fields: &AssignmentFields) -> Result<Assignment> {
-        fields.check(tx).await?;
+        self.check_assignment(tx, fields).await?;
         let present: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM assignments").fetch_one(&mut **tx).await?;
         if present >= MAX_ASSIGNMENTS {
             return Err(StoreError::Conflict(format!("there are {MAX_ASSIGNMENTS} assignments already")));
@@ -181,8 +199,7 @@ impl Store {
     pub async fn assignment(&self, id: &str) -> Result<Assignment> {
         let found: Option<Assignment> =
             sqlx::query_as("SELECT * FROM assignments WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
-        let seen = |found: &Assignment| found.tenant_id.as_deref().is_none_or(|tenant| self.view.sees(tenant));
-        found.filter(seen).ok_or_else(|| StoreError::not_found("assignment", id))
+        found.filter(|found| self.sees_assignment(found)).ok_or_else(|| StoreError::not_found("assignment", id))
     }
 
     /// In their order; of one rule, or of what applies to one tenant (its own and those of all), if asked.
@@ -207,13 +224,10 @@ impl Store {
 
     pub async fn assignment_update(&self, id: &str, fields: &AssignmentFields, expected: Option<i64>) -> Result<Assignment> {
         let mut tx = self.begin().await?;
-        let found: Option<Assignment> = sqlx::query_as("SELECT * FROM assignments WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
-        let before = found.ok_or_else(|| StoreError::not_found("assignment", id))?;
-        self.reach(before.tenant_id.as_deref())?;
-        self.reach(fields.tenant_id.as_deref())?;
+        let before = self.changeable(&mut tx, id).await?;
         let old = before.position;
         unchanged("assignment", id, before.version, expected)?;
-        fields.check(&mut tx).await?;
+        self.check_assignment(&mut tx, fields).await?;
         let present: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM assignments").fetch_one(&mut *tx).await?;
         let new = fields.position.unwrap_or(old).min(present);
         sqlx::query("UPDATE assignments SET position = position - 1 WHERE position > $1").bind(old).execute(&mut *tx).await?;
@@ -278,9 +292,7 @@ impl Store {
     /// Removes an assignment and returns it.
     pub async fn assignment_delete(&self, id: &str, expected: Option<i64>) -> Result<Assignment> {
         let mut tx = self.begin().await?;
-        let found: Option<Assignment> = sqlx::query_as("SELECT * FROM assignments WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
-        let assignment = found.ok_or_else(|| StoreError::not_found("assignment", id))?;
-        self.reach(assignment.tenant_id.as_deref())?;
+        let assignment = self.changeable(&mut tx, id).await?;
         unchanged("assignment", id, assignment.version, expected)?;
         sqlx::query("DELETE FROM assignments WHERE id = $1").bind(id).execute(&mut *tx).await?;
         close_gaps(&mut tx).await?;

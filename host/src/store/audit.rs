@@ -7,8 +7,9 @@ use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
 use super::values::to_json;
-use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx};
+use super::{DbRow, OURSELVES, Page, PageRequest, Result, Store, StoreError, Tx};
 use crate::clock::Moment;
+use crate::domain::access::MANAGER_USER;
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -20,6 +21,8 @@ pub struct AuditEntry {
     pub actor: String,
     /// The person's or the token's id.
     pub actor_id: Option<String>,
+    /// Where they belong: `msp` or a tenant's id; null in changes from before it was written down.
+    pub actor_organisation: Option<String>,
     /// The tenant in which a person of the MSP acted as Manager User.
     pub acting_in: Option<String>,
     /// From which address the call came.
@@ -53,6 +56,7 @@ impl FromRow<'_, DbRow> for AuditEntry {
             at: row.try_get("at")?,
             actor: row.try_get("actor")?,
             actor_id: row.try_get("actor_id")?,
+            actor_organisation: row.try_get("actor_organisation")?,
             acting_in: row.try_get("acting_in")?,
             address: row.try_get("address")?,
             action: row.try_get("action")?,
@@ -79,6 +83,10 @@ pub struct AuditFilter {
     pub until: Option<Moment>,
 }
 
+/// What a tenant's people are told changes of, between commas: things that they can see in the same shape elsewhere. Assignments of rules,
+/// quotas and runs are the MSP's.
+const THEIR_NOUNS: &str = ",tenant,cost-center,membership,invitation,token,session,sign-in,integration,subaccount,";
+
 /// Nothing: what something was before it was made, or is after it was deleted.
 pub(super) const NOTHING: Option<&()> = None;
 
@@ -103,6 +111,7 @@ impl Store {
             actor_id: self.actor.id.clone(),
             acting_in: self.actor.acting_in.clone(),
             address: self.actor.address.clone(),
+            actor_organisation: Some(self.actor.organisation.name().to_owned()),
             action: action.to_owned(),
             noun: noun.to_owned(),
             subject: subject.to_owned(),
@@ -111,8 +120,8 @@ impl Store {
             after_value: after,
         };
         sqlx::query(
-            "INSERT INTO audit (id, at, actor, actor_id, acting_in, address, action, noun, subject, tenant_id, before_value, after_value) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            "INSERT INTO audit (id, at, actor, actor_id, acting_in, address, action, noun, subject, tenant_id, before_value, after_value, \
+             actor_organisation) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         )
         .bind(&written.id)
         .bind(written.at)
@@ -126,17 +135,19 @@ impl Store {
         .bind(&written.tenant_id)
         .bind(&written.before_value)
         .bind(&written.after_value)
+        .bind(&written.actor_organisation)
         .execute(&mut **tx)
         .await?;
         super::audit_chain::link(tx, &written).await
     }
 
-    /// Changes, the latest first.
+    /// Changes, the latest first. A tenant's people have what happened in their organisation.
     pub async fn audit_entries(&self, filter: &AuditFilter, page: &PageRequest) -> Result<Page<AuditEntry>> {
-        let items = sqlx::query_as(
+        let items: Vec<AuditEntry> = sqlx::query_as(
             "SELECT * FROM audit WHERE ($1 = '' OR id < $1) AND ($2 IS NULL OR noun = $2) AND ($3 IS NULL OR subject = $3) \
              AND ($4 IS NULL OR actor = $4 OR actor_id = $4) AND ($5 IS NULL OR tenant_id = $5 OR acting_in = $5) \
-             AND at >= $6 AND at < $7 ORDER BY id DESC LIMIT $8",
+             AND at >= $6 AND at < $7 AND ($9 IS NULL OR ((tenant_id = $9 OR acting_in = $9) AND $10 LIKE '%,' || noun || ',%')) \
+             ORDER BY id DESC LIMIT $8",
         )
         .bind(page.after())
         .bind(&filter.noun)
@@ -146,14 +157,37 @@ impl Store {
         .bind(filter.from.unwrap_or(Moment(i64::MIN)))
         .bind(filter.until.unwrap_or(Moment(i64::MAX)))
         .bind(page.fetch())
+        .bind(self.view.tenant().map(|tenant| tenant.id.to_string()))
+        .bind(THEIR_NOUNS)
         .fetch_all(&self.read)
         .await?;
+        let items = items.into_iter().map(|entry| self.shown(entry)).collect();
         Ok(page.page(items, |entry: &AuditEntry| entry.id.clone()))
     }
 
     pub async fn audit_entry(&self, id: &str) -> Result<AuditEntry> {
-        let found = sqlx::query_as("SELECT * FROM audit WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
-        found.ok_or_else(|| StoreError::not_found("audit entry", id))
+        let found = sqlx::query_as(
+            "SELECT * FROM audit WHERE id = $1 AND ($2 IS NULL OR ((tenant_id = $2 OR acting_in = $2) AND $3 LIKE '%,' || noun || ',%'))",
+        );
+        let found = found.bind(id).bind(self.view.tenant().map(|tenant| tenant.id.to_string())).bind(THEIR_NOUNS);
+        let found = found.fetch_optional(&self.read).await?;
+        found.map(|entry| self.shown(entry)).ok_or_else(|| StoreError::not_found("audit entry", id))
+    }
+
+    /// A change as the caller may see it. A tenant's people do not learn who works for the MSP or from where, nor who else held something.
+    fn shown(&self, entry: AuditEntry) -> AuditEntry {
+        let Some(tenant) = self.view.tenant() else { return entry };
+        let mut entry = entry;
+        if entry.noun == "subaccount" {
+            (entry.before, entry.after) = (None, None);
+        }
+        if entry.actor_organisation.as_deref() != Some(&*tenant.id) {
+            (entry.actor_id, entry.address, entry.actor_organisation) = (None, None, None);
+            if entry.actor != OURSELVES {
+                MANAGER_USER.clone_into(&mut entry.actor);
+            }
+        }
+        entry
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Written {
     pub(super) tenant_id: Option<String>,
     pub(super) before_value: Option<String>,
     pub(super) after_value: Option<String>,
+    /// Not in changes from before it was written down, whose hash is without it.
+    pub(super) actor_organisation: Option<String>,
 }
 
 impl Written {
@@ -55,7 +57,8 @@ impl Written {
             self.after_value.as_deref(),
         ];
         let mut hash = Sha256::new();
-        for field in fields {
+        let later = self.actor_organisation.as_deref().map(Some);
+        for field in fields.into_iter().chain(later) {
             match field {
                 None => hash.update(b"-\n"),
                 Some(text) => {

@@ -67,6 +67,10 @@ pub struct Integration {
     pub dedicated_to: Option<String>,
     /// New subaccounts that nobody gets all the same: globs over id and name, separated by commas.
     pub exclude: String,
+    /// Whether the customers that a partner's bill names become tenants when it is imported.
+    pub create_tenants: bool,
+    /// What could not be done about them.
+    pub notice: Option<String>,
     /// Minutes between two looks that nobody asks for.
     pub refresh_minutes: i64,
     /// Never the credentials themselves; null where none are set.
@@ -98,6 +102,8 @@ impl FromRow<'_, DbRow> for Integration {
             tenant_id: row.try_get("tenant_id")?,
             dedicated_to: row.try_get("dedicated_to")?,
             exclude: row.try_get("exclude")?,
+            create_tenants: row.try_get::<i64, _>("create_tenants")? != 0,
+            notice: row.try_get("notice")?,
             credentials: ends.zip(set_at).map(|(access_key_ends, set_at)| CredentialsHint { access_key_ends, set_at }),
             status: row.try_get("status")?,
             error: row.try_get("error")?,
@@ -123,6 +129,8 @@ pub struct IntegrationFields {
     pub tenant_id: Option<String>,
     pub dedicated_to: Option<String>,
     pub exclude: String,
+    /// None means no, and later no change.
+    pub create_tenants: Option<bool>,
     pub refresh_minutes: i64,
 }
 
@@ -137,6 +145,7 @@ impl Default for IntegrationFields {
             tenant_id: None,
             dedicated_to: None,
             exclude: String::new(),
+            create_tenants: None,
             refresh_minutes: DEFAULT_REFRESH_MINUTES,
         }
     }
@@ -188,9 +197,14 @@ impl IntegrationFields {
     }
 
     /// Who owns it, and who is given its subaccounts, are tenants that may have them.
-    async fn check_tenants(&self, tx: &mut Tx, owner: Option<&str>) -> Result<()> {
+    async fn check_tenants(&self, tx: &mut Tx, owner: Option<&str>, creates: bool) -> Result<()> {
         if owner.is_some() && self.dedicated_to.is_some() {
             return Err(StoreError::Invalid("a tenant's own integration is not dedicated: all it brings is the tenant's".to_owned()));
+        }
+        if creates && (owner.is_some() || self.dedicated_to.is_some()) {
+            let text =
+                "create_tenants is for a shared integration of the MSP: what a tenant's own or a dedicated one brings is that tenant's";
+            return Err(StoreError::Invalid(text.to_owned()));
         }
         for (field, id) in [("tenant_id", owner), ("dedicated_to", self.dedicated_to.as_deref())] {
             let Some(id) = id else { continue };
@@ -224,10 +238,11 @@ pub(super) async fn find(tx: &mut Tx, id: &str) -> Result<Integration> {
 }
 
 impl Store {
-    /// The MSP's people see the MSP's integrations and those of the tenants that they see; a tenant's people see its own.
+    /// The MSP's people see the MSP's integrations but those dedicated to others, and those of the tenants that they see; a tenant's people
+    /// see its own.
     fn sees_integration(&self, integration: &Integration) -> bool {
         match (&integration.tenant_id, self.view.tenant()) {
-            (None, tenant) => tenant.is_none(),
+            (None, tenant) => tenant.is_none() && integration.dedicated_to.as_ref().is_none_or(|whose| self.view.sees(whose)),
             (Some(owner), _) => self.view.sees(owner),
         }
     }
@@ -263,11 +278,12 @@ impl Store {
         let fields = &self.permitted(fields, None)?;
         let (name, name_key) = fields.checked()?;
         let mut tx = self.begin().await?;
-        fields.check_tenants(&mut tx, fields.tenant_id.as_deref()).await?;
+        let creates = fields.create_tenants.unwrap_or(false);
+        fields.check_tenants(&mut tx, fields.tenant_id.as_deref(), creates).await?;
         let id: String = sqlx::query_scalar(
             "INSERT INTO integrations (id, name, name_key, kind, location, endpoint, region, status, tenant_id, dedicated_to, exclude, \
-             refresh_minutes, version, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $13) RETURNING id",
+             refresh_minutes, create_tenants, version, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $14, $14) RETURNING id",
         )
         .bind(self.clock.id("int"))
         .bind(name)
@@ -281,6 +297,7 @@ impl Store {
         .bind(&fields.dedicated_to)
         .bind(fields.exclude.trim())
         .bind(fields.refresh_minutes)
+        .bind(i64::from(creates))
         .bind(self.clock.now())
         .fetch_one(&mut *tx)
         .await
@@ -300,7 +317,8 @@ impl Store {
         let items = sqlx::query_as(integrations_where!(
             "WHERE i.id > $1 AND ($2 IS NULL OR i.name_key LIKE $2 ESCAPE '!' OR LOWER(i.location) LIKE $2 ESCAPE '!') \
              AND ($3 IS NULL OR i.tenant_id = $3) AND ($4 IS NULL OR i.status = $4) \
-             AND ($6 IS NULL OR $6 LIKE '%,' || i.tenant_id || ',%' OR (i.tenant_id IS NULL AND $7)) ORDER BY i.id LIMIT $5"
+             AND ($6 IS NULL OR $6 LIKE '%,' || i.tenant_id || ',%' OR (i.tenant_id IS NULL AND $7 \
+             AND (i.dedicated_to IS NULL OR $6 LIKE '%,' || i.dedicated_to || ',%'))) ORDER BY i.id LIMIT $5"
         ))
         .bind(page.after())
         .bind(filter.search.as_deref().map(containing))
@@ -323,14 +341,15 @@ impl Store {
         if fields.tenant_id.is_some() && fields.tenant_id != before.tenant_id {
             return Err(StoreError::Conflict("whose an integration is, is chosen when it is made".to_owned()));
         }
-        fields.check_tenants(&mut tx, before.tenant_id.as_deref()).await?;
+        let creates = fields.create_tenants.unwrap_or(before.create_tenants);
+        fields.check_tenants(&mut tx, before.tenant_id.as_deref(), creates).await?;
         if before.credentials.is_some() && (before.location != fields.location || before.endpoint != fields.endpoint) {
             // Whoever may change the address must not learn the secret by pointing it at a server of their own.
             sqlx::query("DELETE FROM integration_credentials WHERE integration_id = $1").bind(id).execute(&mut *tx).await?;
         }
         sqlx::query(
             "UPDATE integrations SET name = $2, name_key = $3, kind = $4, location = $5, endpoint = $6, region = $7, dedicated_to = $8, \
-             exclude = $9, refresh_minutes = $10, version = version + 1, updated_at = $11 WHERE id = $1",
+             exclude = $9, refresh_minutes = $10, create_tenants = $11, version = version + 1, updated_at = $12 WHERE id = $1",
         )
         .bind(id)
         .bind(name)
@@ -342,6 +361,7 @@ impl Store {
         .bind(&fields.dedicated_to)
         .bind(fields.exclude.trim())
         .bind(fields.refresh_minutes)
+        .bind(i64::from(creates))
         .bind(self.clock.now())
         .execute(&mut *tx)
         .await
@@ -389,11 +409,12 @@ pub(super) async fn snapshot_folders(tx: &mut Tx, id: &str) -> Result<Vec<String
     Ok(folders.bind(id).fetch_all(&mut **tx).await?)
 }
 
-/// At most `limit` bytes of a text, cut between characters.
-pub(super) fn shortened(text: &str, limit: usize) -> &str {
+/// At most `limit` bytes of a text, cut between characters, and without the character that not every database holds: what failed may have
+/// written anything.
+pub(super) fn shortened(text: &str, limit: usize) -> String {
     let mut end = limit.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    &text[..end]
+    text[..end].replace('\0', "?")
 }

@@ -160,6 +160,7 @@ impl Store {
             .await?;
         let invitation =
             used.ok_or_else(|| StoreError::NotFound { noun: "invitation", id: "with this secret, or it was used".to_owned() })?;
+        super::tenants::admitted(&mut tx, &invitation.organisation).await?;
         let known: Option<String> = sqlx::query_scalar("SELECT id FROM users WHERE email_key = $1 AND state = 'active'")
             .bind(invitation.email.to_lowercase())
             .fetch_optional(&mut *tx)

@@ -15,6 +15,7 @@ mod condition;
 mod connect;
 mod cost_centers;
 mod credentials;
+mod customers;
 mod deployments;
 mod dialect;
 mod domains;
@@ -69,6 +70,7 @@ pub use audit::{AuditEntry, AuditFilter};
 pub use audit_chain::ChainVerdict;
 pub use condition::Connections;
 pub use cost_centers::{CostCenter, CostCenterFields};
+pub use customers::{BilledCustomer, CUSTOMERS, CustomersAdmitted};
 pub use deployments::{Deployment, DeploymentFilter, DeploymentState, Step, StepOutcome, StepResult};
 pub use dialect::Kind;
 pub use feeds::TenantIntegration;
@@ -99,7 +101,7 @@ pub use splits::{PeriodSplit, TenantShare};
 pub use subaccounts::{Assign, Considered, Moved, Subaccount, SubaccountFilter, TenantName};
 pub use tags::{ABSENT, list_tag};
 pub use teams::{Team, TeamFields};
-pub use tenants::{Tenant, TenantFields, TenantFilter, TenantKind, TenantState};
+pub use tenants::{SUSPENDED, Tenant, TenantFields, TenantFilter, TenantKind, TenantState};
 pub use tokens::{NewToken, Token};
 pub use users::{User, UserFields, UserState};
 pub use view::{AccountKey, Actor, TenantView, View};
@@ -153,6 +155,12 @@ pub enum StoreError {
 impl StoreError {
     pub(crate) fn not_found(noun: &'static str, id: &str) -> Self {
         Self::NotFound { noun, id: id.to_owned() }
+    }
+
+    /// Whether PostgreSQL was given a text that it cannot hold: one with a NUL character. SQLite holds it.
+    pub fn is_of_text(&self) -> bool {
+        const CHARACTER_NOT_IN_REPERTOIRE: &str = "22021";
+        matches!(self, Self::Database(sqlx::Error::Database(cause)) if cause.code().as_deref() == Some(CHARACTER_NOT_IN_REPERTOIRE))
     }
 }
 

@@ -127,6 +127,7 @@ impl Store {
             integrations.push(integration.id);
         }
         sqlx::query("DELETE FROM previews WHERE request LIKE $1 OR result LIKE $1").bind(naming(id)).execute(&mut *tx).await?;
+        super::splits::leave_splits(&mut tx, id, self.clock.now()).await?;
         sqlx::query("DELETE FROM tenants WHERE id = $1").bind(id).execute(&mut *tx).await?;
         super::users::end_without_organisation(self, &mut tx).await?;
         super::assignments::close_gaps(&mut tx).await?;

@@ -247,13 +247,13 @@ impl From<StoreError> for PutError {
 
 /// What a tenant is found by.
 #[derive(Clone, Copy)]
-enum Column {
+pub(super) enum Column {
     Name,
     Contact,
     ExternalId,
 }
 
-async fn tenant_where(tx: &mut Tx, column: Column, value: &str) -> Result<Option<Tenant>> {
+pub(super) async fn tenant_where(tx: &mut Tx, column: Column, value: &str) -> Result<Option<Tenant>> {
     let statement = match column {
         Column::Name => "SELECT id FROM tenants WHERE name_key = $1",
         Column::Contact => "SELECT id FROM tenants WHERE contact_key = $1",

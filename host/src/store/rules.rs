@@ -125,6 +125,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let found: Option<Rule> = sqlx::query_as("SELECT * FROM rules WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
         let before = found.ok_or_else(|| StoreError::not_found("rule", id))?;
+        self.reach_all_of(&mut tx, id).await?;
         unchanged("rule", id, before.version, expected)?;
         fields.check_plugin(&mut tx).await?;
         let rule: Rule = sqlx::query_as(
@@ -146,11 +147,22 @@ impl Store {
         Ok(rule)
     }
 
+    /// Refuses a change of a rule that reaches a tenant whom the caller does not see.
+    async fn reach_all_of(&self, tx: &mut Tx, id: &str) -> Result<()> {
+        let reached: Vec<Option<String>> =
+            sqlx::query_scalar("SELECT DISTINCT tenant_id FROM assignments WHERE rule_id = $1").bind(id).fetch_all(&mut **tx).await?;
+        if reached.iter().all(|tenant| self.reach(tenant.as_deref()).is_ok()) {
+            return Ok(());
+        }
+        Err(StoreError::Forbidden("this rule is assigned to tenants that your teams do not have, and a change would reach them".to_owned()))
+    }
+
     /// Removes a rule that no assignment uses.
     pub async fn rule_delete(&self, id: &str, expected: Option<i64>) -> Result<()> {
         let mut tx = self.begin().await?;
         let found: Option<Rule> = sqlx::query_as("SELECT * FROM rules WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
         let before = found.ok_or_else(|| StoreError::not_found("rule", id))?;
+        self.reach_all_of(&mut tx, id).await?;
         unchanged("rule", id, before.version, expected)?;
         let used: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM assignments WHERE rule_id = $1").bind(id).fetch_one(&mut *tx).await?;
         if used > 0 {

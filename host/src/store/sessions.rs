@@ -5,6 +5,7 @@ use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use super::audit::NOTHING;
+use super::tenants::admitted;
 use super::{Result, Store, StoreError, User};
 use crate::clock::Moment;
 use crate::domain::access::Organisation;
@@ -53,6 +54,7 @@ impl Store {
     pub async fn session_begin(&self, new: &NewSession) -> Result<Session> {
         let now = self.clock.now();
         let mut tx = self.begin().await?;
+        admitted(&mut tx, &new.organisation).await?;
         if new.issuer.is_none() {
             refuse_passwords(&mut tx, &new.organisation).await?;
         }
@@ -144,13 +146,14 @@ impl Store {
             let own = &before.organisation;
             return Err(StoreError::Conflict(format!("you came in through the provider of {own}, which vouches for you there only")));
         }
-        refuse_passwords(&mut tx, organisation).await?;
         let member: Option<String> = sqlx::query_scalar("SELECT user_id FROM memberships WHERE user_id = $1 AND organisation = $2")
             .bind(&before.user_id)
             .bind(organisation)
             .fetch_optional(&mut *tx)
             .await?;
         member.ok_or_else(|| StoreError::not_found("organisation of yours", organisation.name()))?;
+        admitted(&mut tx, organisation).await?;
+        refuse_passwords(&mut tx, organisation).await?;
         let after: Session = sqlx::query_as("UPDATE sessions SET organisation = $2, entered = NULL WHERE id = $1 RETURNING *")
             .bind(id)
             .bind(organisation)

@@ -272,6 +272,7 @@ impl Store {
         let organisation = &settings.organisation;
         let role = settings.role_of(&vouched.groups);
         let mut tx = self.begin().await?;
+        super::tenants::admitted(&mut tx, organisation).await?;
         let known: Option<(String, i64)> =
             sqlx::query_as("SELECT user_id, managed FROM identities WHERE organisation = $1 AND issuer = $2 AND subject = $3")
                 .bind(organisation)

@@ -157,6 +157,31 @@ pub struct HoldingFilter {
     pub integration_id: Option<String>,
 }
 
+/// Who holds the subaccount `s` in the month of the snapshot `n`. The latest assignment is read from the subaccount itself: the history is
+/// looked up only for the months before it.
+macro_rules! holder {
+    () => {
+        "CASE WHEN s.from_period IS NULL OR s.from_period <= n.period THEN s.tenant_id ELSE \
+         (SELECT h.tenant_id FROM subaccount_holders h WHERE h.subaccount_id = s.id \
+         AND (h.from_period IS NULL OR h.from_period <= n.period) ORDER BY h.number DESC LIMIT 1) END"
+    };
+}
+
+/// Snapshots with nothing in them that a tenant holds whom the caller does not see; `$1` is the view. What nobody holds hides nothing:
+/// `NOT LIKE` of null is not true.
+macro_rules! seen_snapshots {
+    ($rest:literal) => {
+        concat!(
+            "SELECT n.* FROM snapshots n JOIN integrations i ON i.id = n.integration_id WHERE ($1 IS NULL OR (",
+            "(i.tenant_id IS NULL OR $1 LIKE '%,' || i.tenant_id || ',%') AND NOT EXISTS (SELECT 1 FROM snapshot_subaccounts c ",
+            "JOIN subaccounts s ON s.id = c.subaccount_id WHERE c.snapshot_id = n.id AND $1 NOT LIKE '%,' || (",
+            holder!(),
+            ") || ',%'))) AND ",
+            $rest
+        )
+    };
+}
+
 impl Store {
     /// Notes that bytes with this digest are being imported, and names the folder for them.
     pub async fn import_begin(&self, integration_id: &str, source_digest: &str, manifest_id: Option<&str>) -> Result<Import> {
@@ -270,16 +295,18 @@ impl Store {
         Ok(id)
     }
 
+    /// One that the caller sees: its sums are of all that is in it, so nothing of it may be a tenant's that they do not see.
     pub async fn snapshot(&self, id: &str) -> Result<Snapshot> {
-        let found = sqlx::query_as("SELECT * FROM snapshots WHERE id = $1").bind(id).fetch_optional(&self.read).await?;
+        let found = sqlx::query_as(seen_snapshots!("n.id = $2")).bind(self.view.seen()).bind(id).fetch_optional(&self.read).await?;
         found.ok_or_else(|| StoreError::not_found("snapshot", id))
     }
 
     /// Newest last; superseded ones as well.
     pub async fn snapshots(&self, integration_id: Option<&str>, period: Option<Period>, page: &PageRequest) -> Result<Page<Snapshot>> {
-        let items = sqlx::query_as(
-            "SELECT * FROM snapshots WHERE id > $1 AND ($2 IS NULL OR integration_id = $2) AND ($3 IS NULL OR period = $3) ORDER BY id LIMIT $4",
-        )
+        let items = sqlx::query_as(seen_snapshots!(
+            "n.id > $2 AND ($3 IS NULL OR n.integration_id = $3) AND ($4 IS NULL OR n.period = $4) ORDER BY n.id LIMIT $5"
+        ))
+        .bind(self.view.seen())
         .bind(page.after())
         .bind(integration_id)
         .bind(period)
@@ -303,18 +330,16 @@ impl Store {
     }
 
     /// What the published snapshots hold of each subaccount, and for whom: the plan of all runs. Ordered by period, currency, snapshot.
-    /// The latest assignment is read from the subaccount itself: the history is looked up only for the months before it.
     pub async fn holdings(&self, filter: &HoldingFilter) -> Result<Vec<Holding>> {
-        let found = sqlx::query_as(
-            "SELECT * FROM (SELECT c.snapshot_id, n.integration_id, n.period, c.currency, c.subaccount_id, s.billing_account_id, \
-             s.sub_account_id, c.charges, c.billed, \
-             CASE WHEN s.from_period IS NULL OR s.from_period <= n.period THEN s.tenant_id ELSE \
-             (SELECT h.tenant_id FROM subaccount_holders h WHERE h.subaccount_id = s.id \
-             AND (h.from_period IS NULL OR h.from_period <= n.period) ORDER BY h.number DESC LIMIT 1) END AS tenant_id \
+        let found = sqlx::query_as(concat!(
+            "SELECT * FROM (SELECT c.snapshot_id, n.integration_id, n.period, c.currency, c.subaccount_id, s.billing_account_id, ",
+            "s.sub_account_id, c.charges, c.billed, ",
+            holder!(),
+            " AS tenant_id \
              FROM snapshots n JOIN snapshot_subaccounts c ON c.snapshot_id = n.id JOIN subaccounts s ON s.id = c.subaccount_id \
              WHERE n.state = 'published' AND ($1 IS NULL OR n.period = $1) AND ($3 IS NULL OR n.integration_id = $3)) AS held \
-             WHERE $2 IS NULL OR tenant_id = $2 ORDER BY period, currency, snapshot_id, subaccount_id",
-        );
+             WHERE $2 IS NULL OR tenant_id = $2 ORDER BY period, currency, snapshot_id, subaccount_id"
+        ));
         Ok(found.bind(filter.period).bind(&filter.tenant_id).bind(&filter.integration_id).fetch_all(&self.read).await?)
     }
 }

@@ -41,6 +41,73 @@ impl PeriodSplit {
     }
 }
 
+/// What one tenant's own integrations brought to a month.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Brought {
+    billed: Amount,
+    charges: u64,
+}
+
+impl PeriodSplit {
+    /// The month without a tenant: what its own integrations brought is gone, and the rest that it held is nobody's. None where the split does
+    /// not have that much.
+    fn without(mut self, tenant_id: &str, brought: Brought) -> Option<Self> {
+        let at = self.tenants.iter().position(|share| share.tenant_id == tenant_id);
+        let share = at.map(|at| self.tenants.remove(at));
+        let (billed, charges) = share.map_or((Amount::ZERO, 0), |share| (share.billed, share.charges));
+        self.source = self.source.checked_sub(brought.billed)?;
+        self.source_charges = self.source_charges.checked_sub(brought.charges)?;
+        self.unassigned = self.unassigned.checked_add(billed)?.checked_sub(brought.billed)?;
+        self.unassigned_charges = (self.unassigned_charges + charges).checked_sub(brought.charges)?;
+        Some(self)
+    }
+}
+
+/// Divides every month anew, as it is without a tenant that is about to be deleted: in the same transaction, so that no reader finds a share
+/// that is nobody's.
+pub(super) async fn leave_splits(tx: &mut Tx, tenant_id: &str, now: Moment) -> Result<()> {
+    let all: Vec<PeriodSplit> = sqlx::query_as("SELECT * FROM period_splits ORDER BY period, currency").fetch_all(&mut **tx).await?;
+    for mut split in all {
+        let mut brought = Brought::default();
+        let mut kept = Vec::with_capacity(split.snapshots.len());
+        for snapshot in std::mem::take(&mut split.snapshots) {
+            let rows: Vec<DbRow> = sqlx::query(
+                "SELECT c.charges, c.billed FROM snapshots n JOIN integrations i ON i.id = n.integration_id \
+                 JOIN snapshot_subaccounts c ON c.snapshot_id = n.id WHERE n.id = $1 AND i.tenant_id = $2 AND c.currency = $3",
+            )
+            .bind(&snapshot)
+            .bind(tenant_id)
+            .bind(&split.currency)
+            .fetch_all(&mut **tx)
+            .await?;
+            for row in &rows {
+                brought.charges += count(row, "charges")?;
+                brought.billed = brought.billed.checked_add(row.try_get("billed")?).ok_or_else(out_of_range)?;
+            }
+            if rows.is_empty() {
+                kept.push(snapshot);
+            }
+        }
+        split.snapshots = kept;
+        if brought == Brought::default() && !split.tenants.iter().any(|share| share.tenant_id == tenant_id) {
+            continue;
+        }
+        let (period, currency) = (split.period, split.currency.clone());
+        let split = split.without(tenant_id, brought).ok_or_else(out_of_range)?;
+        if split.snapshots.is_empty() {
+            let gone = sqlx::query("DELETE FROM period_splits WHERE period = $1 AND currency = $2").bind(period).bind(currency);
+            gone.execute(&mut **tx).await?;
+        } else {
+            put_split(tx, &split, now).await?;
+        }
+    }
+    Ok(())
+}
+
+fn out_of_range() -> StoreError {
+    StoreError::Corrupt("a month's shares do not add up".to_owned())
+}
+
 impl FromRow<'_, DbRow> for PeriodSplit {
     fn from_row(row: &DbRow) -> sqlx::Result<Self> {
         Ok(Self {

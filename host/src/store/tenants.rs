@@ -8,6 +8,7 @@ use super::audit::NOTHING;
 use super::domains::{checked_email, on_our_domains};
 use super::{Page, PageRequest, Result, Store, StoreError, Tx, checked_name, containing, unchanged, unique};
 use crate::clock::Moment;
+use crate::domain::access::Organisation;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -53,6 +54,8 @@ pub struct Tenant {
     pub parent: Option<String>,
     /// How the provider names the customer.
     pub external_id: Option<String>,
+    /// The customer's domain, as a partner's bill named it.
+    pub domain: Option<String>,
     /// Counts changes; the caller of a change may name the one it read.
     pub version: i64,
     pub created_at: Moment,
@@ -70,6 +73,8 @@ pub struct TenantFields {
     pub parent_id: Option<String>,
     /// None means no change.
     pub external_id: Option<String>,
+    /// Of a customer that a bill named, when it is made.
+    pub domain: Option<String>,
 }
 
 /// Which tenants to list; all that is set must hold.
@@ -114,6 +119,9 @@ struct Checked {
     contact_key: Option<String>,
 }
 
+/// What the people of a suspended tenant are told.
+pub const SUSPENDED: &str = "your organisation is suspended: ask who manages it";
+
 /// A tenant with its parent's name.
 macro_rules! tenants_where {
     ($rest:literal) => {
@@ -137,6 +145,15 @@ pub(super) async fn managed(tx: &mut Tx, id: &str) -> Result<Tenant> {
     Ok(tenant)
 }
 
+/// Keeps the people of a suspended tenant out.
+pub(super) async fn admitted(tx: &mut Tx, organisation: &Organisation) -> Result<()> {
+    let Some(id) = organisation.tenant() else { return Ok(()) };
+    match find(tx, id).await?.state {
+        TenantState::Suspended => Err(StoreError::Forbidden(SUSPENDED.to_owned())),
+        TenantState::Active | TenantState::Unlinked => Ok(()),
+    }
+}
+
 /// The tenant, if it may hold subaccounts and have integrations.
 pub(super) async fn managed_customer(tx: &mut Tx, id: &str) -> Result<Tenant> {
     let tenant = managed(tx, id).await?;
@@ -148,7 +165,6 @@ pub(super) async fn managed_customer(tx: &mut Tx, id: &str) -> Result<Tenant> {
     Ok(tenant)
 }
 
-/// Whether an organisation can be chosen as parent.
 async fn check_parent(tx: &mut Tx, kind: TenantKind, parent_id: &str) -> Result<()> {
     if kind == TenantKind::Organisation {
         return Err(StoreError::Invalid("an organisation has no parent organisation".to_owned()));
@@ -168,6 +184,14 @@ async fn check_parent(tx: &mut Tx, kind: TenantKind, parent_id: &str) -> Result<
 }
 
 impl Store {
+    /// Whether an organisation can be chosen as parent.
+    async fn check_parent(&self, tx: &mut Tx, kind: TenantKind, parent_id: &str) -> Result<()> {
+        if !self.view.sees(parent_id) {
+            return Err(StoreError::Invalid(format!("there is no organisation {parent_id}")));
+        }
+        check_parent(tx, kind, parent_id).await
+    }
+
     pub async fn tenant_create(&self, fields: &TenantFields) -> Result<Tenant> {
         let mut tx = self.begin().await?;
         let tenant = self.create_tenant(&mut tx, fields).await?;
@@ -180,11 +204,11 @@ impl Store {
         let kind = fields.kind.unwrap_or_default();
         on_our_domains(tx, checked.contact.as_deref()).await?;
         if let Some(parent) = &fields.parent_id {
-            check_parent(tx, kind, parent).await?;
+            self.check_parent(tx, kind, parent).await?;
         }
         let id: String = sqlx::query_scalar(
-            "INSERT INTO tenants (id, name, name_key, contact_email, contact_key, kind, parent_id, external_id, version, \
-             created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $9) RETURNING id",
+            "INSERT INTO tenants (id, name, name_key, contact_email, contact_key, kind, parent_id, external_id, domain, version, \
+             created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $10) RETURNING id",
         )
         .bind(self.clock.id("tnt"))
         .bind(checked.name)
@@ -194,6 +218,7 @@ impl Store {
         .bind(kind)
         .bind(&fields.parent_id)
         .bind(&fields.external_id)
+        .bind(&fields.domain)
         .bind(self.clock.now())
         .fetch_one(&mut **tx)
         .await
@@ -262,7 +287,7 @@ impl Store {
                 let parent = before.parent.as_deref().unwrap_or(old);
                 return Err(StoreError::Conflict(format!("the parent organisation is permanent: {} belongs to {parent}", before.name)));
             }
-            (None, Some(new)) => check_parent(tx, before.kind, new).await?,
+            (None, Some(new)) => self.check_parent(tx, before.kind, new).await?,
             _ => {}
         }
         sqlx::query(
@@ -285,14 +310,18 @@ impl Store {
         Ok(after)
     }
 
-    /// Suspends, unlinks or links a tenant again. Runs of it that have not ended are given up unless it is active.
-    pub async fn tenant_set_state(&self, id: &str, state: TenantState, expected: Option<i64>) -> Result<Tenant> {
+    /// Suspends, unlinks or, for who may, links a tenant again. Runs of it that have not ended are given up unless it is active.
+    pub async fn tenant_set_state(&self, id: &str, state: TenantState, may_link: bool, expected: Option<i64>) -> Result<Tenant> {
         self.see_tenant(id)?;
         let mut tx = self.begin().await?;
         let before = find(&mut tx, id).await?;
         unchanged("tenant", id, before.version, expected)?;
         if before.state == state {
             return Ok(before);
+        }
+        if before.state == TenantState::Unlinked && !may_link {
+            let name = before.name;
+            return Err(StoreError::Forbidden(format!("the tenant {name} is unlinked: linking it again takes an Owner of the MSP")));
         }
         sqlx::query("UPDATE tenants SET state = $2, version = version + 1, updated_at = $3 WHERE id = $1")
             .bind(id)

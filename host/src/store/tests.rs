@@ -41,6 +41,7 @@ fn admin(sha256: &str) -> NewToken {
         user_id: None,
         organisation: Organisation::Msp,
         role: Role::Owner,
+        virtual_integration_id: None,
         expires_at: None,
     }
 }

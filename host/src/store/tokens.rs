@@ -24,6 +24,8 @@ pub struct Token {
     pub organisation: Organisation,
     /// What it may do at most; a person's token never more than the person.
     pub role: Role,
+    /// It shows this virtual integration and nothing else, and ends with it; null for all that its role may.
+    pub virtual_integration_id: Option<String>,
     pub created_by: String,
     pub created_at: Moment,
     pub expires_at: Option<Moment>,
@@ -41,6 +43,8 @@ pub struct NewToken {
     pub user_id: Option<String>,
     pub organisation: Organisation,
     pub role: Role,
+    /// All that it shows; none for all that its role may.
+    pub virtual_integration_id: Option<String>,
     pub expires_at: Option<Moment>,
 }
 
@@ -58,9 +62,15 @@ impl Store {
                 sqlx::query_scalar("SELECT id FROM tenants WHERE id = $1").bind(tenant).fetch_optional(&mut *tx).await?;
             known.ok_or_else(|| StoreError::not_found("tenant", tenant))?;
         }
+        if let Some(id) = &new.virtual_integration_id {
+            if (&new.organisation, new.role) != (&Organisation::Msp, Role::Viewer) {
+                return Err(StoreError::Invalid("a token for a virtual integration is a Viewer's of the MSP".to_owned()));
+            }
+            super::virtuals::find(&mut tx, id).await?;
+        }
         let insert = sqlx::query_as(
-            "INSERT INTO tokens (id, name, sha256, shown, user_id, holder, organisation, tenant_id, role, created_by, created_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING *",
+            "INSERT INTO tokens (id, name, sha256, shown, user_id, holder, organisation, tenant_id, role, created_by, created_at, \
+             expires_at, virtual_integration_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING *",
         );
         let token: Token = insert
             .bind(self.clock.id("tok"))
@@ -75,6 +85,7 @@ impl Store {
             .bind(self.actor.creator_in(&new.organisation))
             .bind(now)
             .bind(new.expires_at)
+            .bind(&new.virtual_integration_id)
             .fetch_one(&mut *tx)
             .await
             .map_err(|error| unique(error, |_| format!("a token named {name} exists already")))?;

@@ -51,6 +51,8 @@ pub enum View {
     Tenants(Arc<str>),
     /// A tenant's own side of itself: what it is charged, never what it cost.
     Tenant(TenantView),
+    /// One virtual integration, and of tenants nothing.
+    Virtual(Arc<str>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +87,7 @@ impl View {
             Self::Everything => None,
             Self::Tenants(listed) => Some(listed),
             Self::Tenant(tenant) => Some(&tenant.listed),
+            Self::Virtual(_) => Some(","),
         }
     }
 
@@ -101,6 +104,16 @@ impl View {
     pub const fn tenant(&self) -> Option<&TenantView> {
         match self {
             Self::Tenant(tenant) => Some(tenant),
+            _ => None,
+        }
+    }
+}
+
+impl View {
+    /// The only virtual integration that is seen, where that is all.
+    pub const fn virtual_integration(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Virtual(id) => Some(id),
             _ => None,
         }
     }

@@ -101,7 +101,7 @@ fn check_condition(condition: &Condition) -> std::result::Result<(), String> {
     Ok(())
 }
 
-async fn find(tx: &mut Tx, id: &str) -> Result<VirtualIntegration> {
+pub(super) async fn find(tx: &mut Tx, id: &str) -> Result<VirtualIntegration> {
     let found: Option<VirtualIntegration> =
         sqlx::query_as("SELECT * FROM virtual_integrations WHERE id = $1").bind(id).fetch_optional(&mut **tx).await?;
     let mut found = found.ok_or_else(|| StoreError::not_found("virtual integration", id))?;
@@ -155,6 +155,9 @@ impl Store {
     }
 
     pub async fn virtual_integration(&self, id: &str) -> Result<VirtualIntegration> {
+        if self.view.virtual_integration().is_some_and(|only| **only != *id) {
+            return Err(StoreError::not_found("virtual integration", id));
+        }
         find(&mut self.read.begin().await?, id).await
     }
 
@@ -162,11 +165,13 @@ impl Store {
     pub async fn virtual_integrations(&self, search: Option<&str>, page: &PageRequest) -> Result<Page<VirtualIntegration>> {
         let mut tx = self.read.begin().await?;
         let ids: Vec<String> = sqlx::query_scalar(
-            "SELECT id FROM virtual_integrations WHERE id > $1 AND ($2 IS NULL OR name_key LIKE $2 ESCAPE '\\') ORDER BY id LIMIT $3",
+            "SELECT id FROM virtual_integrations WHERE id > $1 AND ($2 IS NULL OR name_key LIKE $2 ESCAPE '!') \
+             AND ($4 IS NULL OR id = $4) ORDER BY id LIMIT $3",
         )
         .bind(page.after())
         .bind(search.map(containing))
         .bind(page.fetch())
+        .bind(self.view.virtual_integration().map(|only| only.to_string()))
         .fetch_all(&mut *tx)
         .await?;
         let mut items = Vec::with_capacity(ids.len());

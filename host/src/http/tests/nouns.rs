@@ -9,7 +9,7 @@ async fn a_tenant_is_created_shown_renamed_and_deleted() {
     let body = created.ok(201);
     let expected = json!({
         "id": id, "name": "Acme", "contact_email": "cloud+acme@msp.example", "version": 1,
-        "kind": "customer", "state": "active", "parent_id": null, "parent": null, "external_id": null,
+        "kind": "customer", "state": "active", "parent_id": null, "parent": null, "external_id": null, "domain": null,
         "created_at": body["created_at"], "updated_at": body["updated_at"],
     });
     assert_eq!(body, expected);

@@ -19,6 +19,7 @@ impl TestApp {
             user_id: None,
             organisation: organisation.clone(),
             role,
+            virtual_integration_id: None,
             expires_at: None,
         };
         self.state.store.token_create(&new).await.unwrap();
@@ -118,4 +119,51 @@ async fn a_refusal_says_what_the_caller_is_and_what_it_takes() {
     let viewer = app.token_of(&Organisation::Msp, Role::Viewer).await;
     let refused = app.call(Method::POST, "/v1/rules", &[("authorization", &format!("Bearer {viewer}"))], Some(json!({}))).await;
     assert_eq!(refused.problem(), "403 forbidden: your role is Viewer; this takes Editor (create and change resources there)");
+}
+
+#[tokio::test]
+async fn a_token_for_a_virtual_integration_shows_that_one_and_nothing_else_and_ends_with_it() {
+    let app = TestApp::new().await;
+    let ids = app.bill(&["111", "222"]).await;
+    let data = std::sync::Arc::new(crate::jobs::DataDir::open(&app.folder.path().join("data")).unwrap());
+    let state = app.state.clone().with_data(data);
+    let app = TestApp { router: router(state.clone()), state, ..app };
+    let view = async |name: &str, subaccount: &str| {
+        let made = app.post("/v1/virtual-integrations", json!({"name": name, "subaccounts": [subaccount]})).await.ok(201);
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let (own, other) = (view("Web team", &ids[0]).await, view("Data team", &ids[1]).await);
+    let wrong = json!({"name": "t", "role": "editor", "service": true, "virtual_integration_id": own});
+    let refused = app.post("/v1/tokens", wrong).await.problem();
+    assert_eq!(refused, "422 invalid: a token for a virtual integration is a Viewer's of the MSP");
+    let none = json!({"name": "t", "role": "viewer", "service": true, "virtual_integration_id": "vin_none"});
+    assert_eq!(app.post("/v1/tokens", none).await.problem(), "404 not-found: there is no virtual integration vin_none");
+    let made = app.post("/v1/tokens", json!({"name": "t", "role": "viewer", "service": true, "virtual_integration_id": own})).await.ok(201);
+    let token = made["text"].as_str().unwrap();
+    let get = async |path: &str| app.with(token, Method::GET, path, None).await;
+    let list = get("/v1/virtual-integrations").await.ok(200);
+    assert_eq!((list["items"].as_array().unwrap().len(), &list["items"][0]["id"]), (1, &json!(own)));
+    get(&format!("/v1/virtual-integrations/{own}")).await.ok(200);
+    for part in ["", "/months", "/lines?period=2026-09"] {
+        let answer = get(&format!("/v1/virtual-integrations/{other}{part}")).await.problem();
+        assert_eq!(answer, format!("404 not-found: there is no virtual integration {other}"));
+    }
+    let mut open = BTreeSet::new();
+    for row in TABLE.iter().filter(|row| row.msp != Needs::Open) {
+        let path = row.path.replace("{id}", &own).replace(['{', '}'], "");
+        if app.status(row.method, &path, Some(token)).await != 403 {
+            open.insert(format!("{} {}", row.method, row.path));
+        }
+    }
+    let expected = [
+        "GET /v1/openapi.json",
+        "GET /v1/virtual-integrations",
+        "GET /v1/virtual-integrations/{id}",
+        "GET /v1/virtual-integrations/{id}/lines",
+        "GET /v1/virtual-integrations/{id}/months",
+        "GET /v1/whoami",
+    ];
+    assert_eq!(open.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+    app.delete(&format!("/v1/virtual-integrations/{own}")).await.ok(204);
+    assert_eq!(get("/v1/whoami").await.status, StatusCode::UNAUTHORIZED);
 }

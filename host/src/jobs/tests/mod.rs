@@ -1,6 +1,7 @@
 //! The daemon's work on small bills and hand-written components, from files to published runs.
 
 mod compared;
+mod customers;
 mod deploying;
 mod imports;
 mod moves;

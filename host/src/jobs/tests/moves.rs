@@ -143,14 +143,14 @@ async fn for_a_suspended_tenant_nothing_new_is_published_and_what_was_stays_unti
     let b = world.tenant("B", &["222"]).await;
     let before = charged(&world, &a).await;
     for state in [TenantState::Suspended, TenantState::Unlinked] {
-        world.store.tenant_set_state(&a.id, state, None).await.unwrap();
+        world.store.tenant_set_state(&a.id, state, true, None).await.unwrap();
         world.changed(Change::Tenants).await;
         world.give(&["111"], None).await;
         world.give(&["333"], Some(&b)).await;
         assert_eq!(charged(&world, &a).await, before);
         assert_eq!(world.published(&b).await.len(), 3, "the others go on");
         world.give(&["333"], None).await;
-        world.store.tenant_set_state(&a.id, TenantState::Active, None).await.unwrap();
+        world.store.tenant_set_state(&a.id, TenantState::Active, true, None).await.unwrap();
         world.changed(Change::Tenants).await;
         assert_eq!(charged(&world, &a).await, []);
         world.give(&["111"], Some(&a)).await;

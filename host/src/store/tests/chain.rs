@@ -52,6 +52,15 @@ async fn a_change_that_was_rewritten_is_found() {
 }
 
 #[tokio::test]
+async fn where_somebody_belongs_is_not_rewritten_unnoticed() {
+    for statement in ["UPDATE audit SET actor_organisation = 'tnt_other'", "UPDATE audit SET actor_organisation = NULL"] {
+        let Some(fresh) = changed().await else { return };
+        tamper(&fresh, &[statement]).await;
+        assert_eq!(broken(&fresh).await, "0 intact, then: it is not what was written down");
+    }
+}
+
+#[tokio::test]
 async fn a_change_that_was_removed_is_found() {
     let Some(fresh) = changed().await else { return };
     tamper(&fresh, &["DELETE FROM audit WHERE after_value LIKE '%second%'"]).await;

@@ -13,25 +13,31 @@ use std::time::{Duration, Instant};
 /// Starting up takes a second or two; a busy machine is given a minute.
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
+/// What a server listens on beside its socket.
+const NOTHING_ELSE: &str = "-c listen_addresses=";
+
 /// Ends with the process: its standard input is the only thing that keeps the server alive.
-struct Server {
+pub(crate) struct Server {
     folder: PathBuf,
     binaries: PathBuf,
+    port: u16,
     _running: Child,
 }
+
+const DEFAULT_PORT: u16 = 5432;
 
 /// The address of a database that nobody has used yet; none where no server is installed.
 pub(crate) fn fresh_database() -> Option<String> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     static NUMBER: AtomicU32 = AtomicU32::new(1);
-    let server = SERVER.get_or_init(|| binaries().map(start)).as_ref()?;
+    let server = SERVER.get_or_init(|| binaries().map(|binaries| start(binaries, new_folder(), NOTHING_ELSE, DEFAULT_PORT))).as_ref()?;
     let name = format!("fresh{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     server.psql("postgres", &format!("CREATE DATABASE {name}")).expect("a database");
     Some(format!("postgres://rerate@localhost/{name}?host={}&sslmode=disable", server.folder.display()))
 }
 
 /// Where Debian and others put the newest server.
-fn binaries() -> Option<PathBuf> {
+pub(crate) fn binaries() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").ok().into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).chain([PathBuf::from("/usr/bin")]).collect();
     found.retain(|folder| folder.join("initdb").exists() && folder.join("postgres").exists());
@@ -39,13 +45,22 @@ fn binaries() -> Option<PathBuf> {
     found.pop()
 }
 
-fn start(binaries: PathBuf) -> Server {
+pub(crate) fn new_folder() -> PathBuf {
     let folder = tempfile::Builder::new().prefix("rerate-postgres-").tempdir().expect("a folder").keep();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("permissions");
-    let user = unprivileged();
-    if let Some(user) = user {
-        chown(&folder, Some(user), None).expect("an owner");
+    hand_over(&folder);
+    folder
+}
+
+/// To who the server runs as.
+pub(crate) fn hand_over(path: &Path) {
+    if let Some(user) = unprivileged() {
+        chown(path, Some(user), None).expect("an owner");
     }
+}
+
+pub(crate) fn start(binaries: PathBuf, folder: PathBuf, listens: &str, port: u16) -> Server {
+    let user = unprivileged();
     // Text is sorted by language here, as on most servers: what must be sorted by bytes has to say so.
     let initdb = command(&binaries.join("initdb"), user)
         .args(["--no-sync", "--auth=trust", "--username=rerate", "--encoding=UTF8", "--locale=C.UTF-8"])
@@ -56,10 +71,12 @@ fn start(binaries: PathBuf) -> Server {
         .expect("initdb");
     assert!(initdb.status.success(), "initdb: {}", String::from_utf8_lossy(&initdb.stderr));
     // The shell stops the server and removes the folder when the test process is gone, however it went.
-    let script = "\"$0\" -D data -k \"$PWD\" -c listen_addresses= -c fsync=off -c max_connections=200 >log 2>&1 & read line; \
-                  kill -QUIT $!; wait; cd /; rm -rf \"$1\"";
+    let script = format!(
+        "\"$0\" -D data -k \"$PWD\" -p {port} {listens} -c fsync=off -c max_connections=200 >log 2>&1 & read line; \
+         kill -QUIT $!; wait; cd /; rm -rf \"$1\""
+    );
     let running = command(Path::new("/bin/sh"), user)
-        .args(["-c", script])
+        .args(["-c", &script])
         .arg(binaries.join("postgres"))
         .arg(&folder)
         .current_dir(&folder)
@@ -68,7 +85,7 @@ fn start(binaries: PathBuf) -> Server {
         .stderr(Stdio::null())
         .spawn()
         .expect("a server");
-    let server = Server { folder, binaries, _running: running };
+    let server = Server { folder, binaries, port, _running: running };
     let begun = Instant::now();
     while let Err(why) = server.psql("postgres", "SELECT 1") {
         assert!(begun.elapsed() < STARTS_WITHIN, "the server does not start: {why}");
@@ -82,6 +99,7 @@ impl Server {
         let mut psql = Command::new(self.binaries.join("psql"))
             .args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--username=rerate", "--host"])
             .arg(&self.folder)
+            .arg(format!("--port={}", self.port))
             .arg(database)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

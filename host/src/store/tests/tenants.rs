@@ -19,10 +19,10 @@ async fn a_parent_is_an_active_organisation_and_is_chosen_once() {
         message(fresh.tenant_create(&below("B", &acme)).await),
         format!("Acme ({}) is a customer; a parent is an organisation", acme.id)
     );
-    fresh.tenant_set_state(&group.id, TenantState::Suspended, None).await.unwrap();
+    fresh.tenant_set_state(&group.id, TenantState::Suspended, true, None).await.unwrap();
     let refused = message(fresh.tenant_update(&acme.id, &below("Acme", &group), None).await);
     assert_eq!(refused, "the organisation Group is suspended: it must be active to be chosen");
-    fresh.tenant_set_state(&group.id, TenantState::Active, None).await.unwrap();
+    fresh.tenant_set_state(&group.id, TenantState::Active, true, None).await.unwrap();
     let chosen = fresh.tenant_update(&acme.id, &below("Acme", &group), None).await.unwrap();
     assert_eq!((chosen.parent_id.as_ref(), chosen.parent.as_deref()), (Some(&group.id), Some("Group")));
     let refused = message(fresh.tenant_update(&acme.id, &below("Acme", &other), None).await);
@@ -50,14 +50,14 @@ async fn an_organisation_and_an_unlinked_tenant_are_given_nothing() {
     let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
     fresh.subaccounts_move(&ids, Some(&acme.id)).await.unwrap();
     let run = fresh.run_enqueue(&run_of(&acme, "a")).await.unwrap();
-    fresh.tenant_set_state(&acme.id, TenantState::Unlinked, None).await.unwrap();
+    fresh.tenant_set_state(&acme.id, TenantState::Unlinked, true, None).await.unwrap();
     assert_eq!(fresh.run(&run.id).await.unwrap().state, RunState::Superseded);
     let text = format!("the tenant Acme ({}) is unlinked: link it again before you change anything of it", acme.id);
     assert_eq!(message(fresh.tenant_update(&acme.id, &named("Acme Ltd"), None).await), text);
     assert_eq!(message(fresh.quota_put(&acme.id, &QuotaFields::default(), None).await), text);
     assert_eq!(message(fresh.subaccounts_move(&ids, Some(&acme.id)).await), text);
     assert_eq!(fresh.tenants_frozen().await.unwrap(), [acme.id.as_str()]);
-    fresh.tenant_set_state(&acme.id, TenantState::Active, None).await.unwrap();
+    fresh.tenant_set_state(&acme.id, TenantState::Active, true, None).await.unwrap();
     fresh.tenant_update(&acme.id, &named("Acme Ltd"), None).await.unwrap();
 }
 
@@ -65,7 +65,7 @@ async fn an_organisation_and_an_unlinked_tenant_are_given_nothing() {
 async fn a_run_of_a_tenant_that_is_not_active_is_not_published() {
     let Some(fresh) = fresh().await else { return };
     let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
-    fresh.tenant_set_state(&acme.id, TenantState::Suspended, None).await.unwrap();
+    fresh.tenant_set_state(&acme.id, TenantState::Suspended, true, None).await.unwrap();
     // Planned before, started after.
     let run = fresh.run_enqueue(&run_of(&acme, "a")).await.unwrap();
     fresh.run_start(&run.id).await.unwrap();
@@ -170,4 +170,141 @@ async fn whoever_is_limited_to_some_tenants_takes_nothing_from_the_others_and_do
     let hidden = fresh.integration_create(&IntegrationFields { tenant_id: Some(other.id), ..folder("own") }).await.unwrap();
     assert_eq!(limited.integrations(&IntegrationFilter::default(), &PageRequest::default()).await.unwrap().items.len(), 1);
     assert!(matches!(limited.integration_delete(&hidden.id, None).await, Err(StoreError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn what_a_deleted_tenant_held_is_unassigned_in_the_same_moment_and_what_it_brought_itself_is_gone() {
+    let Some(fresh) = fresh().await else { return };
+    let (acme, other) = (fresh.tenant_create(&named("Acme")).await.unwrap(), fresh.tenant_create(&named("Other")).await.unwrap());
+    let own = IntegrationFields { tenant_id: Some(acme.id.clone()), ..folder("own") };
+    let mut snapshots = Vec::new();
+    for (fields, accounts) in [(folder("aws"), vec![account("1", 3, "10"), account("2", 1, "5")]), (own, vec![account("3", 2, "7")])] {
+        let integration = fresh.integration_create(&fields).await.unwrap();
+        let import = fresh.import_begin(&integration.id, &fields.name, None).await.unwrap();
+        snapshots.push(fresh.import_publish(&import.id, &[month("2026-09", accounts)]).await.unwrap().remove(0).id);
+    }
+    let share = |tenant: &Tenant, charges, billed| TenantShare { tenant_id: tenant.id.clone(), charges, billed: amount(billed) };
+    let split = PeriodSplit {
+        period: period("2026-09"),
+        currency: "USD".to_owned(),
+        source: amount("22"),
+        source_charges: 6,
+        unassigned: Amount::ZERO,
+        unassigned_charges: 0,
+        tenants: vec![share(&acme, 5, "17"), share(&other, 1, "5")],
+        snapshots: snapshots.clone(),
+    };
+    fresh.split_put(&split).await.unwrap();
+    let mine = PeriodSplit {
+        period: period("2026-08"),
+        source: amount("7"),
+        source_charges: 2,
+        tenants: vec![share(&acme, 2, "7")],
+        snapshots: vec![snapshots[1].clone()],
+        ..split.clone()
+    };
+    fresh.split_put(&mine).await.unwrap();
+    let untouched = PeriodSplit {
+        currency: "EUR".to_owned(),
+        source: amount("5"),
+        source_charges: 1,
+        tenants: vec![share(&other, 1, "5")],
+        snapshots: vec![snapshots[0].clone()],
+        ..split.clone()
+    };
+    fresh.split_put(&untouched).await.unwrap();
+    fresh.tenant_delete(&acme.id, "Acme", None).await.unwrap();
+    let left = PeriodSplit {
+        source: amount("15"),
+        source_charges: 4,
+        unassigned: amount("10"),
+        unassigned_charges: 3,
+        tenants: vec![share(&other, 1, "5")],
+        snapshots: vec![snapshots[0].clone()],
+        ..split
+    };
+    assert!(left.balances());
+    assert_eq!(fresh.splits(None).await.unwrap(), [untouched, left]);
+}
+
+#[tokio::test]
+async fn only_who_may_links_a_tenant_again_and_nobody_of_a_suspended_one_comes_in() {
+    let Some(fresh) = fresh().await else { return };
+    let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
+    fresh.tenant_set_state(&acme.id, TenantState::Unlinked, false, None).await.unwrap();
+    for state in [TenantState::Active, TenantState::Suspended] {
+        let refused = message(fresh.tenant_set_state(&acme.id, state, false, None).await);
+        assert_eq!(refused, "the tenant Acme is unlinked: linking it again takes an Owner of the MSP");
+    }
+    fresh.tenant_set_state(&acme.id, TenantState::Active, true, None).await.unwrap();
+
+    let organisation = Organisation::Tenant(acme.id.clone());
+    let owner = MembershipFields { organisation: organisation.clone(), role: Role::Owner, cost_centers: None };
+    let person = |email: &str| UserFields { email: email.to_owned(), name: "Eve".to_owned(), password_hash: None };
+    let (eve, _) = fresh.user_add(&person("eve@acme.example"), &owner).await.unwrap();
+    let session =
+        |sha256: &str| NewSession { user_id: eve.id.clone(), organisation: organisation.clone(), sha256: sha256.to_owned(), issuer: None };
+    let invited = InvitationFields { email: "bob@acme.example".to_owned(), membership: owner.clone(), sha256: "link".to_owned() };
+    fresh.invitation_create(&invited).await.unwrap();
+    let fields = SignInFields {
+        issuer: "https://login.acme.example".to_owned(),
+        client_id: "rerate".to_owned(),
+        secret: ClientSecret::None,
+        scopes: vec!["email".to_owned()],
+        group_claim: "groups".to_owned(),
+        roles: Vec::new(),
+        enforced: false,
+        just_in_time: false,
+        unverified_email: false,
+    };
+    let settings = fresh.sign_in_put(&organisation, &fields, None).await.unwrap();
+    let vouched = Vouched {
+        issuer: fields.issuer.clone(),
+        subject: "1".to_owned(),
+        email: Some(eve.email.clone()),
+        email_verified: true,
+        name: None,
+        groups: Vec::new(),
+    };
+    let bob = NewPerson { name: "Bob".to_owned(), password_hash: Some("hash".to_owned()) };
+    fresh.tenant_set_state(&acme.id, TenantState::Suspended, true, None).await.unwrap();
+    assert_eq!(message(fresh.session_begin(&session("a")).await), SUSPENDED);
+    assert_eq!(message(fresh.invitation_accept("link", &bob).await), SUSPENDED);
+    assert_eq!(message(fresh.sign_in_admit(&settings, &vouched).await), SUSPENDED);
+    // An unlinked one's people stay; what was refused before was not used up.
+    fresh.tenant_set_state(&acme.id, TenantState::Unlinked, true, None).await.unwrap();
+    let begun = fresh.session_begin(&session("b")).await.unwrap();
+    fresh.invitation_accept("link", &bob).await.unwrap();
+    assert!(matches!(fresh.sign_in_admit(&settings, &vouched).await.unwrap(), Admission::In(_)));
+    fresh.tenant_set_state(&acme.id, TenantState::Suspended, true, None).await.unwrap();
+    assert_eq!(message(fresh.session_switch(&begun.id, &organisation).await), SUSPENDED);
+}
+
+#[tokio::test]
+async fn a_snapshot_is_seen_by_whom_everything_in_it_is_seen() {
+    let Some(fresh) = fresh().await else { return };
+    let (acme, other) = (fresh.tenant_create(&named("Acme")).await.unwrap(), fresh.tenant_create(&named("Other")).await.unwrap());
+    let aws = fresh.integration_create(&folder("aws")).await.unwrap();
+    let import = fresh.import_begin(&aws.id, "d1", None).await.unwrap();
+    let months = ["2026-08", "2026-09"].map(|name| month(name, vec![account("1", 3, "1"), account("2", 3, "2")]));
+    let made = fresh.import_publish(&import.id, &months).await.unwrap();
+    let all = fresh.subaccounts(&SubaccountFilter::default(), &PageRequest::default()).await.unwrap().items;
+    let limited = fresh.on_behalf(Actor::named("ann"), View::of_tenants([acme.id.as_str()]));
+    let seen = async || {
+        let list = limited.snapshots(None, None, &PageRequest::default()).await.unwrap().items;
+        list.iter().map(|snapshot| snapshot.period.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(seen().await, ["2026-08", "2026-09"], "what nobody holds is shown, so that it can be assigned");
+    fresh.subaccounts_move(&[all[0].id.clone()], Some(&acme.id)).await.unwrap();
+    assert_eq!(seen().await, ["2026-08", "2026-09"]);
+    let later = Assign {
+        subaccounts: vec![all[1].id.clone()],
+        tenant_id: Some(other.id.clone()),
+        from_period: Some(period("2026-09")),
+        ..Assign::default()
+    };
+    fresh.subaccounts_assign(&later).await.unwrap();
+    assert_eq!(seen().await, ["2026-08"]);
+    assert!(limited.snapshot(&made[0].id).await.is_ok());
+    assert!(matches!(limited.snapshot(&made[1].id).await, Err(StoreError::NotFound { .. })));
 }

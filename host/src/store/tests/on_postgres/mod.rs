@@ -19,6 +19,8 @@ async fn fresh() -> Option<Fresh> {
 
 #[path = "../chain.rs"]
 mod chain;
+#[path = "../customers.rs"]
+mod customers;
 #[path = "../deploying.rs"]
 mod deploying;
 #[path = "../opening.rs"]
@@ -33,6 +35,10 @@ mod signing_in;
 mod sources;
 #[path = "../tenants.rs"]
 mod tenants;
+#[path = "../told.rs"]
+mod told;
+
+mod tls;
 
 #[path = "../leases.rs"]
 mod leases;

@@ -15,6 +15,8 @@ async fn fresh() -> Option<Fresh> {
 
 #[path = "../chain.rs"]
 mod chain;
+#[path = "../customers.rs"]
+mod customers;
 #[path = "../deploying.rs"]
 mod deploying;
 #[path = "../opening.rs"]
@@ -29,6 +31,8 @@ mod signing_in;
 mod sources;
 #[path = "../tenants.rs"]
 mod tenants;
+#[path = "../told.rs"]
+mod told;
 
 mod files;
 
