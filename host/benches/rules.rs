@@ -2,8 +2,8 @@
 //!
 //! `cargo bench -p rerate --bench rules`. One thread; elements are charges, so a rate is charges per second and core.
 //!
-//! Measured on one of four quiet x86-64 cores: the chain 10.3 million charges a second as components and 11.1 natively, 7.0 with provenance
-//! and relabelling; custom rows 7.0 ns narrow (natively 4.4) and 23 ns wide (9.7); an instance opened and asked once 17 us;
+//! Measured on one of four quiet x86-64 cores: the chain 9.2 million charges a second as components and 10.4 natively, 6.2 with provenance
+//! and relabelling; custom rows 6.1 ns narrow (natively 5.2) and 21 ns wide (9.7); an instance opened and asked once 17 us;
 //! a component of 75 KB ready in 102 ms compiled, 1.7 ms from the cache.
 
 #![allow(clippy::unwrap_used)] // a benchmark that cannot be set up has nothing to say
