@@ -30,4 +30,5 @@ mod postgres;
 mod run;
 mod server;
 mod sign_in;
+mod stop;
 mod stories;

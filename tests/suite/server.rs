@@ -76,6 +76,42 @@ impl Server {
         self.process.wait().unwrap();
     }
 
+    /// Waits until it answers to nobody new.
+    #[track_caller]
+    pub(crate) fn wait_until_it_takes_no_calls(&self) {
+        let since = Instant::now();
+        while TcpStream::connect(self.host()).is_ok() {
+            assert!(since.elapsed() < PATIENCE, "it takes calls still");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits for its end; gives what it exits with.
+    #[track_caller]
+    pub(crate) fn wait_for_its_end(mut self) -> Option<i32> {
+        let since = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(since.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// A call of which only the head is sent, on a connection of its own.
+    pub(crate) fn begin(&self, method: &str, path: &str, headers: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.host()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let bearer = self.bearer();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: daemon\r\nAuthorization: {bearer}\r\n{headers}\r\n").unwrap();
+        stream
+    }
+
+    fn host(&self) -> &str {
+        self.address.trim_start_matches("http://")
+    }
+
     /// Stops its every thread where it is (`STOP`), or lets it go on (`CONT`).
     #[track_caller]
     pub(crate) fn signal(&self, signal: &str) {
@@ -185,7 +221,7 @@ impl Server {
 
     /// Listens from now on.
     pub(crate) fn listen(&self, kind: &'static str) -> Listening {
-        let mut stream = TcpStream::connect(self.address.trim_start_matches("http://")).unwrap();
+        let mut stream = TcpStream::connect(self.host()).unwrap();
         write!(stream, "GET /v1/events HTTP/1.1\r\nHost: daemon\r\nAuthorization: {}\r\n\r\n", self.bearer()).unwrap();
         let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
         assert!(lines.any(|line| line.is_empty()), "the events begin");

@@ -9,8 +9,9 @@ use tokio::sync::watch;
 
 use super::{AppState, metrics, router};
 
-/// How long requests under way may still take when the daemon stops; event streams end here.
-const GRACE: Duration = Duration::from_secs(3);
+/// How long requests under way may still take when the daemon stops: a component of 32 MiB over a slow line, a download of a month. Service
+/// managers wait for thirty seconds or longer before they kill.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// Answers with metrics alone on an address of its own, for as long as it is polled.
 pub async fn serve_metrics(listener: TcpListener, state: AppState) -> io::Result<()> {
