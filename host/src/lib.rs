@@ -18,3 +18,4 @@ pub mod sandbox;
 pub mod secrets;
 pub mod signin;
 pub mod store;
+pub mod telemetry;

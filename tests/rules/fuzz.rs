@@ -291,7 +291,7 @@ fn rate(plugin: &Arc<Plugin>, config: String) -> &'static str {
         source_of_part: &[0],
         owners: &[Owners::BySubAccount(HashMap::from([("account".to_owned(), 0)]))],
         payers: &BTreeSet::from(["payer".to_owned()]),
-        runs: vec![RunInput { tenant: 0, currency: "USD".to_owned(), rules: vec![rule] }],
+        runs: vec![RunInput { tenant: 0, currency: "USD".to_owned(), rules: vec![rule], span: None }],
         workers: 1,
         batch_rows: None,
         watch: None,

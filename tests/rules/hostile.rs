@@ -111,6 +111,7 @@ fn reason(name: &str) -> String {
         rules,
         overlay: folder.path().join(format!("{tenant}.overlay")),
         note: "{}".to_owned(),
+        span: None,
     };
     let request = PeriodRequest {
         period: "2026-09".parse().unwrap(),

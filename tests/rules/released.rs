@@ -65,7 +65,7 @@ fn components_built_against_the_first_release_load_and_rate_as_they_did() {
         source_of_part: &[0],
         owners: &[Owners::BySubAccount(HashMap::from([("account".to_owned(), 0)]))],
         payers: &BTreeSet::from(["payer".to_owned()]),
-        runs: vec![RunInput { tenant: 0, currency: "USD".to_owned(), rules }],
+        runs: vec![RunInput { tenant: 0, currency: "USD".to_owned(), rules, span: None }],
         workers: 1,
         batch_rows: None,
         watch: None,

@@ -7,6 +7,7 @@ use crate::run::root;
 /// A module and the modules of the crate that it may name.
 const EDGES: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("telemetry", &[]),
     ("clock", &["domain"]),
     ("events", &["domain", "clock"]),
     ("bills", &["domain"]),
@@ -18,12 +19,28 @@ const EDGES: &[(&str, &[&str])] = &[
     ("secrets", &["clock"]),
     ("signin", &[]),
     ("plugins", &["domain", "clock", "events", "sandbox", "store", "rating"]),
-    ("jobs", &["domain", "clock", "events", "bills", "sandbox", "rating", "lake", "store", "plugins", "secrets"]),
-    ("http", &["domain", "clock", "events", "bills", "sandbox", "rating", "lake", "store", "plugins", "jobs", "secrets", "signin"]),
+    ("jobs", &["domain", "telemetry", "clock", "events", "bills", "sandbox", "rating", "lake", "store", "plugins", "secrets"]),
+    (
+        "http",
+        &["domain", "telemetry", "clock", "events", "bills", "sandbox", "rating", "lake", "store", "plugins", "jobs", "secrets", "signin"],
+    ),
     (
         "cli",
         &[
-            "domain", "clock", "events", "bills", "generate", "sandbox", "rating", "lake", "store", "plugins", "jobs", "http", "secrets",
+            "domain",
+            "telemetry",
+            "clock",
+            "events",
+            "bills",
+            "generate",
+            "sandbox",
+            "rating",
+            "lake",
+            "store",
+            "plugins",
+            "jobs",
+            "http",
+            "secrets",
             "signin",
         ],
     ),
@@ -41,6 +58,10 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("lettre", &["signin"]),
     ("prometheus_client", &["http"]),
     ("rustix", &["jobs"]),
+    ("opentelemetry", &["telemetry"]),
+    ("opentelemetry_otlp", &["telemetry"]),
+    ("opentelemetry_sdk", &["telemetry"]),
+    ("tracing_opentelemetry", &["telemetry"]),
     ("ring", &["plugins", "secrets", "signin"]),
 ];
 

@@ -32,3 +32,4 @@ mod server;
 mod sign_in;
 mod stop;
 mod stories;
+mod traces;

@@ -4,9 +4,12 @@
 //! daemon with everything logged and looks.
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use super::output;
+use crate::telemetry::Traces;
 
 /// How log messages are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -18,19 +21,20 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// Begins to log. `RUST_LOG` says how much.
-pub(super) fn start(format: LogFormat) {
+/// Begins to log, and to trace where that is asked for. `RUST_LOG` says how much is logged.
+pub(super) fn start(format: LogFormat, traces: Option<&Traces>) {
     let quiet = match format {
         LogFormat::Text => "warn",
         LogFormat::Json => "info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let begun = match format {
-        LogFormat::Text => logs.with_target(false).with_ansi(output::stderr_is_terminal()).try_init(),
-        LogFormat::Json => logs.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = match format {
+        LogFormat::Text => logs.with_target(false).with_ansi(output::stderr_is_terminal()).boxed(),
+        LogFormat::Json => logs.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
     };
-    if begun.is_err() {
+    let begun = tracing_subscriber::registry().with(logs.with_filter(filter)).with(traces.map(Traces::layer));
+    if begun.try_init().is_err() {
         output::complain("warning: logging was already set up");
     }
 }

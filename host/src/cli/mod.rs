@@ -218,10 +218,15 @@ pub fn main() -> ExitCode {
         return code;
     }
     let cli = Cli::parse(); // clap itself ends with 2 on bad usage
-    logging::start(match &cli.command {
-        Command::Serve(args) => args.log_format(),
-        _ => logging::LogFormat::Text,
-    });
+    let (format, traces) = match &cli.command {
+        Command::Serve(args) => (args.log_format(), args.traces()),
+        _ => (logging::LogFormat::Text, Ok(None)),
+    };
+    let traces = match traces {
+        Ok(traces) => traces,
+        Err(failure) => return told(Err(failure)),
+    };
+    logging::start(format, traces.as_ref());
     let done = match cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Backup(args) => backup::backup(args),
@@ -256,6 +261,14 @@ pub fn main() -> ExitCode {
         Command::Secrets(args) => secrets::run(args),
         Command::Subaccount(args) => subaccount::run(args),
     };
+    if let Some(traces) = traces {
+        traces.end();
+    }
+    told(done)
+}
+
+/// Says why something failed, and how that exits.
+fn told(done: Result<(), Failure>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

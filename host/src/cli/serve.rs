@@ -20,6 +20,7 @@ use crate::plugins::{Plugins, deploy_builtins, watch_folder};
 use crate::sandbox::{Compile, Limits, Sandbox, SandboxOptions};
 use crate::signin::mail::Mailer;
 use crate::store::{Kind, Store, StoreError};
+use crate::telemetry::Traces;
 
 /// How long the work under way may take to stop: a batch of charges, a chunk of a bill.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -53,6 +54,9 @@ pub struct Args {
     /// How log messages are written to stderr
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t, env = "RERATE_LOG_FORMAT")]
     log_format: LogFormat,
+    /// Collector to send traces to, by OTLP over HTTP; the other OTEL_ variables count as well [default: no traces]
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp: Option<String>,
     /// Database of the control data: a SQLite file, or postgres://user@host/name [default: rerate.db in the data folder]
     #[arg(long, value_name = "URL", env = "RERATE_DATABASE", hide_env_values = true)]
     database: Option<String>,
@@ -64,6 +68,12 @@ pub struct Args {
 impl Args {
     pub(super) const fn log_format(&self) -> LogFormat {
         self.log_format
+    }
+
+    /// What is done is sent to a collector from now on, if one is named.
+    pub(super) fn traces(&self) -> Result<Option<Traces>, Failure> {
+        let address = self.otlp.as_deref().filter(|address| !address.is_empty());
+        Traces::start(address).map_err(|error| Failure::input(error).next("--otlp http://127.0.0.1:4318"))
     }
 }
 

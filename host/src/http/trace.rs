@@ -9,10 +9,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::errors::{ApiError, Cause};
 use super::metrics::Metrics;
 use crate::clock::Clock;
+use crate::telemetry;
 
 /// Handlers answer within milliseconds; compiling an uploaded component of 18 MB takes a minute at most.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -36,8 +38,9 @@ impl Boundary {
 pub(super) async fn boundary(State(boundary): State<Boundary>, request: Request, next: Next) -> Response {
     let id = boundary.clock.id("req");
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", id, method = %request.method(), route = route);
     let method = request.method().clone();
+    let span = tracing::info_span!("request", id, %method, route, otel.kind = Empty, otel.name = Empty);
+    telemetry::serves(&span, method.as_str(), &route, text(&request, "traceparent"), text(&request, "tracestate"));
     let reads = request.method().is_safe();
     let begun = Instant::now();
     let mut response = async {
@@ -54,6 +57,10 @@ pub(super) async fn boundary(State(boundary): State<Boundary>, request: Request,
     let took = begun.elapsed();
     let (status, millis) = (response.status().as_u16(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     boundary.metrics.answered(&method, &route, status, took);
+    telemetry::note(&span, "http.response.status_code", i64::from(status));
+    if response.status().is_server_error() {
+        telemetry::failed(&span);
+    }
     let _entered = span.enter();
     match response.extensions().get::<Cause>() {
         Some(Cause(cause)) => tracing::error!(status, millis, %cause, "failed"),
@@ -64,6 +71,10 @@ pub(super) async fn boundary(State(boundary): State<Boundary>, request: Request,
         response.headers_mut().insert("x-request-id", value);
     }
     response
+}
+
+fn text<'a>(request: &'a Request, header: &str) -> Option<&'a str> {
+    request.headers().get(header)?.to_str().ok()
 }
 
 /// A handler that panicked fails its own request and nothing else.

@@ -280,7 +280,7 @@ async fn start(
                 inner.tell_run(&run, RunState::Running, None);
                 let quota = quotas.get(&key.tenant).cloned().unwrap_or_else(|| TenantQuota::default_of(&key.tenant));
                 let metered = Metered::new(quota, lane, plan.charges(&key));
-                jobs.push(Job { key, wanted: wanted.clone(), run, metered });
+                jobs.push(Job { key, wanted: wanted.clone(), run, metered, span: tracing::Span::none() });
             }
             Err(StoreError::Conflict(_) | StoreError::NotFound { .. }) => inner.wake.now(),
             Err(error) => return Err(error.into()),

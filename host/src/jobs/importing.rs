@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use object_store::ObjectMeta;
 use tokio::sync::watch;
+use tracing::{Instrument, Span};
 
 use super::bucket::{self, Bucket, BucketError, BucketLocation, Credentials, place_of};
 use super::customers::customers;
@@ -28,6 +29,7 @@ use crate::store::{
     CUSTOMERS, CurrencyTotal, CustomersAdmitted, Integration, IntegrationFilter, IntegrationKind, IntegrationStatus, PageRequest, Part,
     PeriodContent, StoreError, SubaccountContent,
 };
+use crate::telemetry;
 
 /// How often an import's progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -85,7 +87,8 @@ pub(super) async fn run(inner: Arc<Inner>) {
             if *stop.borrow() {
                 return;
             }
-            refresh(&inner, &id).await;
+            let span = tracing::info_span!(parent: None, "import", integration = id);
+            refresh(&inner, &id).instrument(span).await;
             inner.import_ended();
         }
         tokio::select! {
@@ -164,6 +167,7 @@ async fn refresh(inner: &Arc<Inner>, id: &str) {
         }
         Err(error) => {
             inner.tally.import_ended(false);
+            telemetry::failed(&Span::current());
             let reason = Causes(&error).to_string();
             tracing::warn!(integration = id, name = integration.name, reason, "import failed; what was published stays");
             set_status(inner, id, IntegrationStatus::Error, Some(&reason)).await;
@@ -297,7 +301,9 @@ async fn import_bill(
     let progress = Arc::new(Progress::new());
     lock(&inner.imports).progress = Some(Arc::clone(&progress));
     let telling = tokio::spawn(tell_progress(Arc::clone(inner), integration.id.clone(), Arc::clone(&progress)));
-    let outcome = read_and_publish(inner, integration, bill, digest, remote, &progress).await;
+    let reading = tracing::info_span!("bill", files = bill.files.len());
+    let outcome = read_and_publish(inner, integration, bill, digest, remote, &progress).instrument(reading.clone()).await;
+    telemetry::note(&reading, "charges", i64::try_from(progress.rows()).unwrap_or(i64::MAX));
     telling.abort();
     lock(&inner.imports).progress = None;
     if let (Some(remote), Ok(())) = (remote, &outcome) {

@@ -33,6 +33,8 @@ pub struct RunRequest {
     pub overlay: PathBuf,
     /// JSON kept in the overlay: what the run was made of.
     pub note: String,
+    /// As in [`RunInput`].
+    pub span: Option<tracing::Span>,
 }
 
 pub struct PeriodRequest {
@@ -68,7 +70,8 @@ pub fn rate_period(request: PeriodRequest, progress: &Progress) -> Result<Month,
     let overlays = request.runs.iter().map(|run| OverlayWriter::create(&run.overlay, &order, &run.note));
     let overlays: Vec<OverlayWriter> = overlays.collect::<Result<_, _>>()?;
     let owners: Vec<Owners> = request.snapshots.iter().map(|s| s.owners.clone()).collect();
-    let runs = request.runs.into_iter().map(|run| RunInput { tenant: run.tenant, currency: run.currency, rules: run.rules });
+    let runs =
+        request.runs.into_iter().map(|run| RunInput { tenant: run.tenant, currency: run.currency, rules: run.rules, span: run.span });
     let month = rating::rate_month(rating::Input {
         period: request.period,
         groups: &groups,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
+use tracing::{Instrument, Span};
 
 use super::engine::Causes;
 use super::lanes::{Lane, Metered, Verdict};
@@ -17,6 +18,7 @@ use crate::domain::progress::Progress;
 use crate::lake;
 use crate::rating::{ChainRule, Month as Rated, MonthError, Owners, RunFailure, RunOutcome};
 use crate::store::{PeriodSplit, Recorded, Run, RunInputs, RunResult, RunState, Snapshot, StoreError};
+use crate::telemetry;
 
 /// A run that has been started.
 pub(super) struct Job {
@@ -24,6 +26,8 @@ pub(super) struct Job {
     pub(super) wanted: Wanted,
     pub(super) run: Run,
     pub(super) metered: Metered,
+    /// What a trace shows of it, while it is rated.
+    pub(super) span: Span,
 }
 
 /// Runs of one period.
@@ -37,7 +41,17 @@ pub(super) struct Batch {
 
 /// Rates a batch to its end: every run of it is published, failed, given back to be rated aside or, if it was overtaken, left to what
 /// overtook it.
-pub(super) async fn rate(inner: &Arc<Inner>, batch: Batch) -> Vec<Batch> {
+pub(super) async fn rate(inner: &Arc<Inner>, mut batch: Batch) -> Vec<Batch> {
+    let (period, runs) = (batch.period, batch.jobs.len());
+    let span = tracing::info_span!(parent: None, "rating", %period, runs);
+    for job in &mut batch.jobs {
+        let (run, tenant, currency) = (&job.run.id, &job.run.tenant_id, &job.run.currency);
+        job.span = tracing::info_span!(parent: &span, "run", run, tenant, %period, currency);
+    }
+    rate_to_its_end(inner, batch).instrument(span).await
+}
+
+async fn rate_to_its_end(inner: &Arc<Inner>, batch: Batch) -> Vec<Batch> {
     let runs: Vec<Run> = batch.jobs.iter().map(|job| job.run.clone()).collect();
     let reason = match try_rate(inner, batch).await {
         Ok(aside) => return aside,
@@ -47,6 +61,7 @@ pub(super) async fn rate(inner: &Arc<Inner>, batch: Batch) -> Vec<Batch> {
         Err(Stopped::Cancelled) => return Vec::new(),
     };
     tracing::error!(reason, "a rating failed");
+    telemetry::failed(&Span::current());
     for run in &runs {
         fail(inner, run, &reason).await;
     }
@@ -150,6 +165,7 @@ async fn publish(
                         tracing::error!(run = job.run.id, error = %Causes(&error), "what the rules of a failed run wrote cannot be kept");
                     }
                     lock(&inner.lanes).set_aside(&job.run.tenant_id);
+                    telemetry::failed(&job.span);
                     fail(inner, &job.run, &reason).await;
                 }
             },
@@ -242,7 +258,10 @@ fn prepare(inner: &Inner, batch: Batch, month: &Month) -> Prepared {
                 inputs.push(batch.plan.inputs(&job.key, &job.wanted));
                 jobs.push(job);
             }
-            Err(reason) => refused.push((job.run, reason)),
+            Err(reason) => {
+                telemetry::failed(&job.span);
+                refused.push((job.run, reason));
+            }
         }
     }
     let sources = month.sources.iter().map(|source| SnapshotInput {
@@ -270,7 +289,7 @@ fn request_of(inner: &Inner, job: &Job, tenant: usize, rules: Vec<ChainRule>) ->
         // If this fails, so does writing the overlay, and says why.
         let _ = std::fs::create_dir_all(folder);
     }
-    RunRequest { tenant, currency: job.key.currency.clone(), rules, overlay, note: note_of(&job.run) }
+    RunRequest { tenant, currency: job.key.currency.clone(), rules, overlay, note: note_of(&job.run), span: Some(job.span.clone()) }
 }
 
 /// What a run's overlay says of itself.

@@ -5,6 +5,8 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use tracing::Span;
+
 use crate::domain::charge::COMMITMENT_OWNER;
 use crate::domain::columns::{Batch, TextColumn};
 use crate::domain::money::Amount;
@@ -48,6 +50,8 @@ pub struct RunInput {
     pub tenant: usize,
     pub currency: String,
     pub rules: Vec<ChainRule>,
+    /// What a trace shows the calls of its rules under; none shows none.
+    pub span: Option<Span>,
 }
 
 /// A month to split and rate.
@@ -93,6 +97,7 @@ struct Run {
     /// Totals that each adjusting step was opened with.
     opened: Vec<Vec<Total>>,
     watch: Option<Watch>,
+    span: Option<Span>,
     state: Mutex<State>,
 }
 
@@ -266,7 +271,8 @@ impl Run {
         };
         let opened = vec![Vec::new(); chain.as_ref().map_or(0, |chain| chain.steps.len())];
         let watch = input.watch.filter(|watch| watch.run == index);
-        Self { tenant: run.tenant, bill, chain, opened, watch, state: Mutex::new(State { failure, ..State::default() }) }
+        let span = run.span.clone();
+        Self { tenant: run.tenant, bill, chain, opened, watch, span, state: Mutex::new(State { failure, ..State::default() }) }
     }
 
     /// Where its passes stop; a run without a chain takes one pass to announce its empty groups.
@@ -294,6 +300,9 @@ impl Run {
     fn rate(&self, piece: Piece<'_>, split: &Split<'_>, pass: usize) -> RatedGroup {
         let group = piece.group;
         let Some(chain) = self.chain.as_ref().filter(|_| !lock(&self.state).is_lost_before(group)) else { return RatedGroup::default() };
+        // A span a row group, of as many charges as one call of a rule may get, not a charge.
+        let shown = |run: &Span| tracing::debug_span!(parent: run, "rules", part = group.part, group = group.group, pass, charges = piece.rows.len());
+        let _shown = self.span.as_ref().map(shown).map(Span::entered);
         let mut logs = Logs::default();
         let rated = self.rate_rows(chain, piece, split, self.stops()[pass], &mut logs);
         let mut state = lock(&self.state);

@@ -54,7 +54,7 @@ fn rate_by(
         payers: &BTreeSet::from(["payer".to_owned()]),
         runs: runs
             .iter()
-            .map(|(tenant, currency)| RunInput { tenant: *tenant, currency: (*currency).to_owned(), rules: rules.to_vec() })
+            .map(|(tenant, currency)| RunInput { tenant: *tenant, currency: (*currency).to_owned(), rules: rules.to_vec(), span: None })
             .collect(),
         workers,
         batch_rows: None,

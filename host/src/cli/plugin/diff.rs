@@ -162,8 +162,14 @@ impl Rate<'_> {
             config: self.config.to_owned(),
             earlier: Vec::new(),
         };
-        let run =
-            RunRequest { tenant: 0, currency: currency.to_owned(), rules: vec![rule], overlay: overlay.clone(), note: "{}".to_owned() };
+        let run = RunRequest {
+            tenant: 0,
+            currency: currency.to_owned(),
+            rules: vec![rule],
+            overlay: overlay.clone(),
+            note: "{}".to_owned(),
+            span: None,
+        };
         let payers = self.sources.iter().flat_map(|(_, period)| &period.payers).cloned().collect();
         let request = PeriodRequest {
             period: self.period,

@@ -148,7 +148,7 @@ fn rate(opened: &Opened, config: &str, month: &Month, top: usize) -> Result<Repo
         source_of_part: &vec![0; parts.len()],
         owners: &[Owners::Everything(0)],
         payers: &month.payers,
-        runs: vec![RunInput { tenant: 0, currency: month.bill.currency.clone(), rules: vec![rule] }],
+        runs: vec![RunInput { tenant: 0, currency: month.bill.currency.clone(), rules: vec![rule], span: None }],
         workers,
         batch_rows: None,
         watch: None,

@@ -318,6 +318,7 @@ impl Session<'_> {
             rules: self.chain_of(*tenant, currency, period, history),
             overlay: overlay(*tenant, currency),
             note: self.note(*tenant, currency, period),
+            span: None,
         });
         let request = PeriodRequest {
             period,

@@ -258,7 +258,7 @@ fn trace(this: &Replayer, recording: &Recording, group: GroupRef, row: u32, prog
             source_of_part: &source_of_part,
             owners: &holders.owners,
             payers: &holders.payers,
-            runs: vec![RunInput { tenant: holders.tenants[0], currency: run.currency.clone(), rules: rules.clone() }],
+            runs: vec![RunInput { tenant: holders.tenants[0], currency: run.currency.clone(), rules: rules.clone(), span: None }],
             workers: ReplayOptions::default().threads(),
             batch_rows: None,
             watch: Some(Watch { run: 0, group, row }),

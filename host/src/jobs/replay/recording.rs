@@ -204,6 +204,7 @@ fn request(group: Vec<Again<'_>>, holders: Holders, lake: &Path, workers: usize,
         rules: again.rules,
         overlay: again.overlay,
         note: again.note,
+        span: None,
     });
     PeriodRequest { period, snapshots, payers: holders.payers, runs: runs.collect(), workers, batch_rows }
 }

@@ -76,7 +76,7 @@ pub fn run(plugin: &Arc<Plugin>, case: &Case, arrangement: &Arrangement) -> Resu
         source_of_part: &[0],
         owners: &[Owners::Everything(0)],
         payers: &payers,
-        runs: vec![RunInput { tenant: 0, currency: case.bill.currency.clone(), rules: vec![rule] }],
+        runs: vec![RunInput { tenant: 0, currency: case.bill.currency.clone(), rules: vec![rule], span: None }],
         workers: arrangement.workers,
         batch_rows: arrangement.batch_rows,
         watch: None,
