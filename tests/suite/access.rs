@@ -18,8 +18,8 @@ fn sum(amounts: impl IntoIterator<Item = Amount>) -> Amount {
 
 /// A call with a token: status and text.
 fn with(server: &Server, token: &str, path: &str) -> (u16, String) {
-    let (status, _, text) = server.call(&[("authorization", &format!("Bearer {token}"))], path, None);
-    (status, text)
+    let answer = server.request("GET", path, &[("authorization", &format!("Bearer {token}"))], None);
+    (answer.status, answer.text)
 }
 
 fn seen(server: &Server, token: &str, path: &str) -> Value {
@@ -119,12 +119,12 @@ fn who_is_limited_to_a_cost_center_sees_the_charges_of_its_subaccounts_to_the_la
     let eve = json!({"email": "eve@northwind.example", "name": "Eve", "organisation": northwind, "role": "viewer", "cost_centers": [center],
         "password": PASSWORD});
     server.post("/v1/users", &eve);
-    let (status, cookie, session) = server.call(&[], "/v1/sessions", Some(&json!({"email": eve["email"], "password": PASSWORD})));
-    assert_eq!(status, 201, "{session}");
-    let session: Value = serde_json::from_str(&session).unwrap();
-    let headers = [("cookie", cookie.split(';').next().unwrap()), ("rerate-csrf", session["csrf"].as_str().unwrap())];
-    let (_, _, token) = server.call(&headers, "/v1/tokens", Some(&json!({"name": "mine", "role": "viewer"})));
-    let token = serde_json::from_str::<Value>(&token).unwrap()["text"].as_str().unwrap().to_owned();
+    let begun = server.request("POST", "/v1/sessions", &[], Some(&json!({"email": eve["email"], "password": PASSWORD})));
+    assert_eq!(begun.status, 201, "{}", begun.text);
+    let session = begun.json();
+    let headers = [("cookie", begun.cookie.as_deref().unwrap()), ("rerate-csrf", session["csrf"].as_str().unwrap())];
+    let made = server.request("POST", "/v1/tokens", &headers, Some(&json!({"name": "mine", "role": "viewer"})));
+    let token = made.json()["text"].as_str().unwrap().to_owned();
 
     let lines = seen(&server, &token, &format!("/v1/tenants/{northwind}/lines?period=2026-09&limit=1000"));
     let items = lines["items"].as_array().unwrap();

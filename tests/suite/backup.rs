@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::daemons::{bill, catch, items, on_board, plus_ten};
+use crate::daemons::{ROWS, bill, on_board, plus_ten};
 use crate::postgres::fresh_database;
 use crate::run::{Ran, rerate};
-use crate::server::Server;
+use crate::server::{Server, items};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -37,13 +37,13 @@ fn published(server: &Server) -> Value {
 fn a_backup_of_a_daemon_that_is_rating_is_a_daemon_that_goes_on_from_there() {
     let dir = tempfile::tempdir().unwrap();
     let (first, again, out) = (dir.path().join("data"), dir.path().join("again"), dir.path().join("rerate.backup"));
-    let (bills, expected) = bill(dir.path());
+    let (bills, expected) = bill(dir.path(), ROWS);
     let server = Server::start(&first);
     on_board(&server, &bills);
     server.charged(&[("all", expected["billed"].as_str().unwrap())]);
     let rated = published(&server);
     plus_ten(&server);
-    catch(&server, "/v1/runs?state=running", |page| !items(page).is_empty());
+    server.catch("/v1/runs?state=running", |page| !items(page).is_empty());
     let manifest = done(rerate(&["backup", "--data", text(&first), "--out", text(&out), "--json"])).json();
     assert!(manifest["entries"].as_array().unwrap().iter().any(|entry| entry["name"] == "rows/runs.jsonl" && entry["rows"] == 2));
     server.charged(&[("all", expected["charged"].as_str().unwrap())]);
@@ -76,7 +76,7 @@ fn a_backup_of_either_database_is_restored_to_the_other() {
     };
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
-    let (bills, expected) = bill(dir.path());
+    let (bills, expected) = bill(dir.path(), ROWS);
     let server = Server::start(&path("sqlite"));
     on_board(&server, &bills);
     plus_ten(&server);

@@ -1,16 +1,16 @@
 //! Bills in an S3-compatible bucket, against moto where Python has it (`pip install 'moto[server]'`).
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::run::{rerate, root};
+use crate::run::rerate;
+use crate::server::Server;
 
 /// Ends the process with the test.
-struct Background(Child);
+pub(crate) struct Background(Child);
 
 impl Drop for Background {
     fn drop(&mut self) {
@@ -36,97 +36,58 @@ time.sleep(600)
 ";
 
 /// A bucket with the files of a folder; none where moto is missing.
-fn bucket(folder: &Path) -> Option<(Background, String)> {
+pub(crate) fn bucket(folder: &Path) -> Option<(Background, String)> {
     let found = Command::new("python3").args(["-c", "import moto.server, boto3, flask"]).stderr(Stdio::null()).status().ok()?;
     if !found.success() {
         return None;
     }
     let mut server = Command::new("python3");
     server.args(["-c", SERVER]).arg(folder).stdout(Stdio::piped()).stderr(Stdio::null());
-    let (server, line) = started(server);
-    Some((server, line))
-}
-
-/// Starts a program and reads its first line.
-fn started(mut command: Command) -> (Background, String) {
-    let mut child = command.spawn().unwrap();
+    let mut child = server.spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    (Background(child), line.trim().to_owned())
+    Some((Background(child), line.trim().to_owned()))
 }
 
-struct Api {
-    base: String,
-    token: String,
+/// An integration once it has been looked through.
+#[track_caller]
+fn refreshed(server: &Server, id: &str) -> Value {
+    server.wait(&format!("/v1/integrations/{id}"), |found| !found["last_refresh_at"].is_null() && found["status"] != "importing")
 }
 
-impl Api {
-    fn get(&self, path: &str) -> Value {
-        let request = ureq::get(format!("{}{path}", self.base)).header("authorization", format!("Bearer {}", self.token));
-        request.call().unwrap().body_mut().read_json().unwrap()
-    }
+/// The month once it is divided again, which follows the import of its bills: so many charges are in it.
+#[track_caller]
+fn month(server: &Server, charges: u64) -> Value {
+    server.wait("/v1/reports/margin", |report| report["months"][0]["source_charges"] == charges)["months"][0].clone()
+}
 
-    fn post(&self, path: &str, body: &Value) -> Value {
-        let request = ureq::post(format!("{}{path}", self.base)).header("authorization", format!("Bearer {}", self.token));
-        request.send_json(body).unwrap().body_mut().read_json().unwrap()
-    }
-
-    fn put(&self, path: &str, body: &Value) -> Value {
-        let request = ureq::put(format!("{}{path}", self.base)).header("authorization", format!("Bearer {}", self.token));
-        request.send_json(body).unwrap().body_mut().read_json().unwrap()
-    }
-
-    /// Waits until the integration has been looked through.
-    fn refreshed(&self, id: &str) -> Value {
-        for _ in 0..600 {
-            let integration = self.get(&format!("/v1/integrations/{id}"));
-            if !integration["last_refresh_at"].is_null() && integration["status"] != "importing" {
-                return integration;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        panic!("the integration was not refreshed within a minute");
-    }
-
-    /// The month once it is divided again, which follows the import of its bills: so many charges are in it.
-    fn month(&self, charges: u64) -> Value {
-        for _ in 0..600 {
-            let month = self.get("/v1/reports/margin")["months"][0].clone();
-            if month["source_charges"] == charges {
-                return month;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        panic!("not {charges} charges within a minute: {}", self.get("/v1/reports/margin"));
-    }
+/// A bill of so many lines in a folder, and a bucket with it.
+fn billed(folder: &Path, rows: &str) -> Option<(PathBuf, Background, String)> {
+    let bills = folder.join("bills");
+    let made = rerate(&["bill", "generate", "--rows", rows, "--period", "2026-09", "--out", bills.to_str().unwrap()]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let Some((bucket, endpoint)) = bucket(&bills) else {
+        eprintln!("skipped: python3 has no moto");
+        return None;
+    };
+    Some((bills, bucket, endpoint))
 }
 
 #[test]
 fn a_bill_in_a_bucket_is_the_same_bill_as_in_a_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let bills = folder.path().join("bills");
-    let made = rerate(&["bill", "generate", "--rows", "3000", "--period", "2026-09", "--out", bills.to_str().unwrap()]);
-    assert_eq!(made.code, 0, "{}", made.stderr);
-    let Some((_bucket, endpoint)) = bucket(&bills) else {
-        eprintln!("skipped: python3 has no moto");
-        return;
-    };
+    let Some((bills, _bucket, endpoint)) = billed(folder.path(), "3000") else { return };
     let data = folder.path().join("data");
-    let mut serve = Command::new(env!("CARGO_BIN_EXE_rerate"));
-    serve.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data).current_dir(root());
-    serve.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").stdout(Stdio::piped());
-    let (_daemon, line) = started(serve);
-    let base = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}")).to_owned();
-    let api = Api { base, token: std::fs::read_to_string(data.join("admin.token")).unwrap().trim().to_owned() };
+    let server = Server::start_with(&data, &[("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")]);
 
-    let create = |body: Value| api.refreshed(api.post("/v1/integrations", &body)["id"].as_str().unwrap());
+    let create = |body: Value| refreshed(&server, server.post("/v1/integrations", &body)["id"].as_str().unwrap());
     let remote =
         create(json!({"name": "bucket", "kind": "s3", "location": "s3://bills/exports", "endpoint": endpoint, "region": "us-east-1"}));
     assert_eq!(remote["status"], "stable", "{remote}");
-    let from_bucket = api.month(3000);
+    let from_bucket = month(&server, 3000);
     let local = create(json!({"name": "folder", "kind": "folder", "location": bills}));
     assert_eq!(local["status"], "stable", "{local}");
-    let both = api.month(6000);
+    let both = month(&server, 6000);
     let amount = |month: &Value| month["source"].as_str().unwrap().parse::<rerate::domain::money::Amount>().unwrap();
     assert_eq!(amount(&both).0, 2 * amount(&from_bucket).0);
 
@@ -143,58 +104,39 @@ fn a_bill_in_a_bucket_is_the_same_bill_as_in_a_folder() {
 #[test]
 fn an_integrations_own_credentials_open_its_bucket_and_are_nowhere_in_plain_text() {
     let folder = tempfile::tempdir().unwrap();
-    let bills = folder.path().join("bills");
-    let made = rerate(&["bill", "generate", "--rows", "500", "--period", "2026-09", "--out", bills.to_str().unwrap()]);
-    assert_eq!(made.code, 0, "{}", made.stderr);
-    let Some((_bucket, endpoint)) = bucket(&bills) else {
-        eprintln!("skipped: python3 has no moto");
-        return;
-    };
+    let Some((_, _bucket, endpoint)) = billed(folder.path(), "500") else { return };
     let data = folder.path().join("data");
-    let mut serve = Command::new(env!("CARGO_BIN_EXE_rerate"));
-    serve.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data).current_dir(root()).stdout(Stdio::piped());
-    serve.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY").env_remove("RERATE_SECRET_KEY");
-    serve.env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9");
-    let (_daemon, line) = started(serve);
-    let base = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}")).to_owned();
-    let api = Api { base, token: std::fs::read_to_string(data.join("admin.token")).unwrap().trim().to_owned() };
+    let nothing = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "RERATE_SECRET_KEY"].map(|name| (name, ""));
+    let nowhere = [("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")];
+    let server = Server::start_with(&data, &[&nothing[..], &nowhere].concat());
 
-    let tenant = api.post("/v1/tenants", &json!({"name": "Acme"}))["id"].clone();
+    let tenant = server.post("/v1/tenants", &json!({"name": "Acme"}))["id"].clone();
     let body = json!({"name": "own", "kind": "s3", "location": "s3://bills/exports", "endpoint": endpoint, "region": "us-east-1",
         "tenant_id": tenant});
-    let id = api.post("/v1/integrations", &body)["id"].as_str().unwrap().to_owned();
-    let without = api.refreshed(&id);
+    let id = server.post("/v1/integrations", &body)["id"].as_str().unwrap().to_owned();
+    let without = refreshed(&server, &id);
     assert_eq!(without["error"], "a tenant's own bucket is read with its own credentials only, and none are set");
     let secret = "a-secret-that-nobody-sees";
-    let set = api
+    let set = server
         .put(&format!("/v1/integrations/{id}/credentials"), &json!({"access_key_id": "AKIATESTTESTTESTQRST", "secret_access_key": secret}));
     assert_eq!(set["credentials"]["access_key_ends"], "QRST");
-    let stable = || {
-        for _ in 0..600 {
-            let integration = api.get(&format!("/v1/integrations/{id}"));
-            if integration["status"] == "stable" {
-                return integration;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        panic!("not stable within a minute: {}", api.get(&format!("/v1/integrations/{id}")));
-    };
-    stable();
+    let path = format!("/v1/integrations/{id}");
+    server.wait(&path, |found| found["status"] == "stable");
     // Everything is the tenant's, without anybody assigning it.
-    assert_eq!(api.month(500)["unassigned_charges"], 0);
+    assert_eq!(month(&server, 500)["unassigned_charges"], 0);
 
     let before = std::fs::read_to_string(data.join("secrets.key")).unwrap();
-    assert_eq!(api.post("/v1/secrets/rotate", &json!({}))["sealed_again"], 1);
+    assert_eq!(server.post("/v1/secrets/rotate", &json!({}))["sealed_again"], 1);
     assert_ne!(std::fs::read_to_string(data.join("secrets.key")).unwrap(), before);
-    api.post(&format!("/v1/integrations/{id}/refresh"), &json!({}));
-    std::thread::sleep(Duration::from_millis(500));
-    stable();
+    let looked = server.get(&path)["last_refresh_at"].clone();
+    server.post(&format!("{path}/refresh"), &json!({}));
+    server.wait(&path, |found| found["status"] == "stable" && found["last_refresh_at"] != looked);
     for file in files_below(&data) {
         let bytes = std::fs::read(&file).unwrap();
         let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
         assert!(!found, "{} has the secret in plain text", file.display());
     }
-    let audit = api.get("/v1/audit?noun=credentials").to_string();
+    let audit = server.get("/v1/audit?noun=credentials").to_string();
     assert!(audit.contains("QRST") && !audit.contains(secret));
 }
 

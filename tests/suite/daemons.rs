@@ -7,30 +7,18 @@ use serde_json::{Value, json};
 
 use crate::postgres::fresh_database;
 use crate::run::rerate;
-use crate::server::Server;
+use crate::server::{Server, items};
 
 /// Enough for a rating to last longer than it takes to see it and kill its daemon.
-const ROWS: &str = "120000";
+pub(crate) const ROWS: &str = "120000";
 const CHAIN: &str = "[[rule]]\ntitle = \"Plus ten\"\nplugin = \"markup\"\nconfig = { percent = \"10\" }\n";
 
-pub(crate) fn items(page: &Value) -> &Vec<Value> {
-    page["items"].as_array().unwrap()
-}
-
-/// Waits without a pause, so that what lasts for a tenth of a second is seen.
-pub(crate) fn catch(server: &Server, path: &str, seen: impl Fn(&Value) -> bool) {
-    let since = Instant::now();
-    while !seen(&server.get(path)) {
-        assert!(since.elapsed() < Duration::from_secs(60), "GET {path} never showed it");
-    }
-}
-
-/// A bill, and what one daemon makes of it: without a rule and with one.
-pub(crate) fn bill(dir: &Path) -> (String, Value) {
+/// A bill of so many lines, and what one daemon makes of it: without a rule and with one.
+pub(crate) fn bill(dir: &Path, rows: &str) -> (String, Value) {
     let (bills, chain) = (dir.join("bills"), dir.join("chain.toml"));
     std::fs::write(&chain, CHAIN).unwrap();
     let (bills, chain) = (bills.to_str().unwrap(), chain.to_str().unwrap());
-    let generated = rerate(&["bill", "generate", "--rows", ROWS, "--format", "cur2", "--out", bills]);
+    let generated = rerate(&["bill", "generate", "--rows", rows, "--format", "cur2", "--out", bills]);
     assert_eq!(generated.code, 0, "{}", generated.stderr);
     let rated = rerate(&["rate", bills, "--chain", chain, "--out", dir.join("rated").to_str().unwrap(), "--json"]).json();
     (bills.to_owned(), rated["tenants"][0].clone())
@@ -40,10 +28,13 @@ pub(crate) fn bill(dir: &Path) -> (String, Value) {
 pub(crate) fn on_board(server: &Server, bills: &str) {
     server.post("/v1/integrations", &json!({ "name": "AWS", "kind": "folder", "location": bills }));
     server.wait("/v1/integrations", |page| items(page)[0]["status"] == "stable" && !items(page)[0]["last_refresh_at"].is_null());
+    hold_all(server);
+}
+
+/// A tenant gets every account that is there.
+pub(crate) fn hold_all(server: &Server) {
     let tenant = server.post("/v1/tenants", &json!({ "name": "all" }));
-    let accounts = server.get("/v1/subaccounts?limit=1000");
-    let accounts: Vec<&Value> = items(&accounts).iter().map(|account| &account["id"]).collect();
-    server.post("/v1/subaccounts/assign", &json!({ "subaccounts": accounts, "tenant_id": tenant["id"] }));
+    server.post("/v1/subaccounts/assign", &json!({ "subaccounts": all_accounts(server), "tenant_id": tenant["id"] }));
 }
 
 pub(crate) fn plus_ten(server: &Server) {
@@ -58,7 +49,7 @@ fn a_daemon_on_postgresql_imports_rates_and_restarts() {
     };
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let (bills, expected) = bill(dir.path());
+    let (bills, expected) = bill(dir.path(), ROWS);
     let server = Server::start_with(&data, &[("RERATE_DATABASE", &database)]);
     on_board(&server, &bills);
     server.charged(&[("all", expected["billed"].as_str().unwrap())]);
@@ -86,7 +77,7 @@ fn the_work_of_a_daemon_that_is_killed_while_it_rates_is_taken_over_and_done_onc
     };
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let (bills, expected) = bill(dir.path());
+    let (bills, expected) = bill(dir.path(), ROWS);
     let environment = [("RERATE_DATABASE", database.as_str())];
     let first = Server::start_with(&data, &environment);
     let second = Server::start_with(&data, &environment);
@@ -98,7 +89,7 @@ fn the_work_of_a_daemon_that_is_killed_while_it_rates_is_taken_over_and_done_onc
     told.until(|event| event["state"] == "running");
     told.until(|event| event["state"] == "done");
     plus_ten(&second);
-    catch(&second, "/v1/runs?state=running", |page| !items(page).is_empty());
+    second.catch("/v1/runs?state=running", |page| !items(page).is_empty());
     first.kill();
     let killed = Instant::now();
     let report = second.charged(&[("all", expected["charged"].as_str().unwrap())]);
@@ -120,14 +111,14 @@ fn a_daemon_that_was_stalled_while_it_rated_changes_nothing_when_it_wakes_up() {
     };
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let (bills, expected) = bill(dir.path());
+    let (bills, expected) = bill(dir.path(), ROWS);
     let environment = [("RERATE_DATABASE", database.as_str())];
     let first = Server::start_with(&data, &environment);
     let second = Server::start_with(&data, &environment);
     on_board(&second, &bills);
     second.charged(&[("all", expected["billed"].as_str().unwrap())]);
     plus_ten(&second);
-    catch(&second, "/v1/runs?state=running", |page| !items(page).is_empty());
+    second.catch("/v1/runs?state=running", |page| !items(page).is_empty());
     first.signal("STOP");
     second.charged(&[("all", expected["charged"].as_str().unwrap())]);
     let runs = second.get("/v1/runs");

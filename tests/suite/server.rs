@@ -26,15 +26,22 @@ impl Server {
         Self::start_with(data, &[])
     }
 
+    /// With these in its environment; what is empty is taken out of it.
     pub(crate) fn start_with(data: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_rerate"))
+        let mut process = Command::new(env!("CARGO_BIN_EXE_rerate"));
+        process
             .args(["serve", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()])
             // Tests that must not miss a moment ask without a pause.
             .env("RERATE_RATE_LIMIT", "1000000")
-            .envs(environment.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stdout(Stdio::piped());
+        for (name, value) in environment {
+            if value.is_empty() {
+                process.env_remove(name)
+            } else {
+                process.env(name, value)
+            };
+        }
+        let mut process = process.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut after = |what: &str| {
             let line = lines.next().expect("the daemon says where it is").unwrap();
@@ -146,20 +153,6 @@ impl Server {
         self.agent.get(self.url(path)).call().unwrap().status().as_u16()
     }
 
-    /// A call of somebody else's: status, cookie and text of the answer.
-    pub(crate) fn call(&self, headers: &[(&str, &str)], path: &str, body: Option<&Value>) -> (u16, String, String) {
-        let mut answer = match body {
-            Some(body) => {
-                headers.iter().fold(self.agent.post(self.url(path)), |call, (name, value)| call.header(*name, *value)).send_json(body)
-            }
-            None => headers.iter().fold(self.agent.get(self.url(path)), |call, (name, value)| call.header(*name, *value)).call(),
-        }
-        .unwrap();
-        let cookie = answer.headers().get("set-cookie").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&answer.body_mut().read_to_vec().unwrap()).into_owned();
-        (answer.status().as_u16(), cookie, text)
-    }
-
     pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
         let answer = self.agent.post(self.url(path)).header("Authorization", self.bearer()).send_json(body).unwrap();
         read(path, answer)
@@ -175,8 +168,8 @@ impl Server {
         assert_eq!(answer.status(), 204, "DELETE {path}");
     }
 
-    /// A call with these headers and no token of ours: status, cookie and body.
-    pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> (u16, Option<String>, Value) {
+    /// A call with these headers and no token of ours.
+    pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
         let mut request = ureq::http::Request::builder().method(method).uri(self.url(path));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -187,14 +180,14 @@ impl Server {
         }
         let mut answer = self.agent.run(request.body(text).unwrap()).unwrap();
         let cookie = answer.headers().get("set-cookie").and_then(|value| value.to_str().ok()?.split(';').next().map(str::to_owned));
-        let body = answer.body_mut().read_to_string().unwrap();
-        (answer.status().as_u16(), cookie, serde_json::from_str(&body).unwrap_or(Value::Null))
+        let text = String::from_utf8_lossy(&answer.body_mut().read_to_vec().unwrap()).into_owned();
+        Answer { status: answer.status().as_u16(), cookie, text }
     }
 
     /// A call with somebody's token: status and body.
     pub(crate) fn call_as(&self, token: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-        let (status, _, body) = self.request(method, path, &[("Authorization", &format!("Bearer {token}"))], body);
-        (status, body)
+        let answer = self.request(method, path, &[("Authorization", &format!("Bearer {token}"))], body);
+        (answer.status, answer.json())
     }
 
     /// The problem that a deletion meets.
@@ -233,6 +226,15 @@ impl Server {
         Listening(heard)
     }
 
+    /// Asks without a pause, so that what lasts for a tenth of a second is seen.
+    #[track_caller]
+    pub(crate) fn catch(&self, path: &str, seen: impl Fn(&Value) -> bool) {
+        let since = Instant::now();
+        while !seen(&self.get(path)) {
+            assert!(since.elapsed() < PATIENCE, "GET {path} never showed it");
+        }
+    }
+
     /// Asks until the answer will do.
     #[track_caller]
     pub(crate) fn wait(&self, path: &str, will_do: impl Fn(&Value) -> bool) -> Value {
@@ -255,6 +257,21 @@ impl Server {
             let is_charged = |(name, amount): &(&str, &str)| tenants.iter().any(|t| t["tenant"] == *name && t["charged"] == *amount);
             tenants.len() == amounts.len() && tenants.iter().all(|t| t["state"] == "current") && amounts.iter().all(is_charged)
         })
+    }
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Its name and value.
+    pub(crate) cookie: Option<String>,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    /// Null where the body is no JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
     }
 }
 
@@ -282,6 +299,12 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The items of a page.
+#[track_caller]
+pub(crate) fn items(page: &Value) -> &[Value] {
+    page["items"].as_array().unwrap_or_else(|| panic!("{page} has no items"))
 }
 
 fn read(path: &str, mut answer: ureq::http::Response<ureq::Body>) -> Value {

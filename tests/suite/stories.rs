@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::organisation::write_bill;
 use crate::postgres::fresh_database;
-use crate::server::Server;
+use crate::server::{Server, items};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -23,10 +23,6 @@ pub(crate) fn told(story: impl Fn(&Server, &Path)) {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
-}
-
-fn items(page: &Value) -> &[Value] {
-    page["items"].as_array().unwrap_or_else(|| panic!("{page} has no items"))
 }
 
 fn tenant(server: &Server, name: &str) -> String {
@@ -63,17 +59,18 @@ fn charged(server: &Server, period: &str, wanted: &[(&str, &str)]) -> Value {
 fn joined(server: &Server, email: &str, organisation: &str, role: &str) -> (String, String) {
     let invited = server.post("/v1/invitations", &json!({ "email": email, "organisation": organisation, "role": role }));
     let accept = json!({ "secret": invited["secret"], "name": email, "password": PASSWORD });
-    let (status, cookie, session) = server.request("POST", "/v1/invitations/accept", &[], Some(&accept));
-    assert_eq!(status, 201, "{session}");
+    let accepted = server.request("POST", "/v1/invitations/accept", &[], Some(&accept));
+    assert_eq!(accepted.status, 201, "{}", accepted.text);
     let again = server.request("POST", "/v1/invitations/accept", &[], Some(&accept));
-    assert_eq!(again.0, 404, "a link opens once: {}", again.2);
-    let (cookie, proof) = (cookie.unwrap(), text(&session["csrf"]));
+    assert_eq!(again.status, 404, "a link opens once: {}", again.text);
+    let session = accepted.json();
+    let (cookie, proof) = (accepted.cookie.unwrap(), text(&session["csrf"]));
     let new = json!({ "name": format!("laptop of {email}"), "role": role });
     let unproven = server.request("POST", "/v1/tokens", &[("Cookie", &cookie)], Some(&new));
-    assert_eq!(unproven.0, 403, "a cookie alone changes nothing: {}", unproven.2);
-    let (status, _, made) = server.request("POST", "/v1/tokens", &[("Cookie", &cookie), ("Rerate-CSRF", &proof)], Some(&new));
-    assert_eq!(status, 201, "{made}");
-    (text(&made["text"]), text(&session["user"]["id"]))
+    assert_eq!(unproven.status, 403, "a cookie alone changes nothing: {}", unproven.text);
+    let made = server.request("POST", "/v1/tokens", &[("Cookie", &cookie), ("Rerate-CSRF", &proof)], Some(&new));
+    assert_eq!(made.status, 201, "{}", made.text);
+    (text(&made.json()["text"]), text(&session["user"]["id"]))
 }
 
 #[test]
@@ -213,10 +210,10 @@ fn a_new_hire_sees_the_tenants_of_the_team_and_acts_in_them_by_name() {
             let bearer = format!("Bearer {hire}");
             server.request(method, path, &[("Authorization", &bearer), ("Rerate-Tenant", tenant)], body)
         };
-        let (status, _, who) = inside(&acme, "GET", "/v1/whoami", None);
-        assert_eq!((status, &who["acting_in"]), (200, &json!(acme)));
-        assert!(inside(&bolt, "GET", "/v1/whoami", None).0 >= 403, "not in a tenant that the team does not have");
-        assert_eq!(inside(&acme, "GET", "/v1/rules", None).0, 403, "inside it is as one of the tenant's");
+        let who = inside(&acme, "GET", "/v1/whoami", None);
+        assert_eq!((who.status, &who.json()["acting_in"]), (200, &json!(acme)));
+        assert!(inside(&bolt, "GET", "/v1/whoami", None).status >= 403, "not in a tenant that the team does not have");
+        assert_eq!(inside(&acme, "GET", "/v1/rules", None).status, 403, "inside it is as one of the tenant's");
 
         server.delete(&format!("/v1/users/{person}"));
         assert_eq!(server.call_as(&hire, "GET", "/v1/whoami", None).0, 401, "tokens end with their person");

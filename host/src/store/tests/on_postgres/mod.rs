@@ -17,31 +17,6 @@ async fn fresh() -> Option<Fresh> {
     Some(Fresh { store: Store::open(&url, scripted()).await.unwrap(), url, _folder })
 }
 
-#[path = "../chain.rs"]
-mod chain;
-#[path = "../customers.rs"]
-mod customers;
-#[path = "../deploying.rs"]
-mod deploying;
-#[path = "../opening.rs"]
-mod opening;
-#[path = "../organisation.rs"]
-mod organisation;
-#[path = "../rating.rs"]
-mod rating;
-#[path = "../signing_in.rs"]
-mod signing_in;
-#[path = "../sources.rs"]
-mod sources;
-#[path = "../tenants.rs"]
-mod tenants;
-#[path = "../told.rs"]
-mod told;
-
+#[path = "../every.rs"]
+mod every;
 mod tls;
-
-#[path = "../leases.rs"]
-mod leases;
-
-#[path = "../rows.rs"]
-mod rows;
