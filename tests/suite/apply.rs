@@ -155,6 +155,14 @@ fn a_file_brings_the_organisation_to_what_it_says_and_the_second_time_there_is_n
         std::fs::write(file, &exported).unwrap();
         assert!(done(server.cli(&["apply", "-f", file, "--yes", "--prune"])).starts_with("nothing to do"));
 
+        let yaml = folder.join("msp.yaml");
+        let yaml = yaml.to_str().unwrap();
+        done(server.cli(&["export", "--out", yaml]));
+        assert!(done(server.cli(&["apply", "-f", yaml, "--yes", "--prune"])).starts_with("nothing to do"));
+        std::fs::write(yaml, std::fs::read_to_string(yaml).unwrap().replacen("domains:", "colour: red\ndomains:", 1)).unwrap();
+        let unknown = server.cli(&["apply", "-f", yaml, "--yes"]);
+        assert!(unknown.code == 2 && unknown.stderr.contains("msp.yaml") && unknown.stderr.contains("line 1"), "{}", unknown.stderr);
+
         // One thing of each kind is changed; the stored secret stays.
         let changed = exported
             .replace("time_ms = 60000", "time_ms = 90000")

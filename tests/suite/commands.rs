@@ -27,8 +27,8 @@ fn somebody_is_invited_comes_in_by_the_link_and_works_with_a_token_of_their_own(
     let invited = server.json(&["user", "invite", "eve@msp.example", "--role", "owner"]);
     let link = text(&invited["link"]);
     assert_eq!(link, format!("{}/v1/invitations/accept#{}", server.address(), text(&invited["secret"])));
-    let (status, _, page) = server.call(&[], "/v1/invitations/accept", None);
-    assert!(status == 200 && page.contains("You are invited") && !page.contains("rri_"), "{page}");
+    let page = server.request("GET", "/v1/invitations/accept", &[], None);
+    assert!(page.status == 200 && page.text.contains("You are invited") && !page.text.contains("rri_"), "{}", page.text);
 
     // A stranger: no token anywhere.
     let stranger = |arguments: &[&str]| rerate_with(arguments, &[("RERATE_SERVER", server.address())]);
@@ -49,7 +49,7 @@ fn somebody_is_invited_comes_in_by_the_link_and_works_with_a_token_of_their_own(
     let acme = server.json(&["tenant", "create", "Acme"])["id"].clone();
     let acting = rerate_with(&["whoami", "--acting-in", "acme", "--json"], &as_eve).json();
     assert_eq!((&acting["acting_in"], &acting["name"]), (&acme, &json!("eve@msp.example")));
-    let refused = rerate_with(&["audit", "list", "--acting-in", "Acme"], &as_eve);
+    let refused = rerate_with(&["rule", "list", "--acting-in", "Acme"], &as_eve);
     assert!(refused.code == 2 && refused.stderr.contains("you act in a tenant"), "{}", refused.stderr);
 
     let changed = server.done(&["user", "change", "eve@msp.example", "--name", "Eve Example", "--password-file", &other]);
@@ -171,4 +171,29 @@ fn what_bills_bring_is_seen_from_the_import_to_a_tenants_file() {
     }
     let heard: Value = serde_json::from_slice(&events.wait_with_output().unwrap().stdout).unwrap();
     assert_eq!((&heard["kind"], &heard["id"]), (&json!("integration"), &made["id"]));
+}
+
+#[test]
+fn rules_and_the_versions_of_plugins_are_looked_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"));
+    server.done(&["rule", "create", "5 % more", "--plugin", "markup", "--config", r#"{"percent": "5"}"#]);
+    server.done(&["rule", "assign", "5 % more", "--all"]);
+    let assignment = server.json(&["rule", "chain"])[0]["id"].clone();
+    let moved = ["rule", "reassign", text(&assignment), "--from", "2026-09", "--until", "2026-12"];
+    assert_eq!(server.done(&[&moved[..], &["--review"]].concat()), "nothing would be rated again\n");
+    assert_eq!(server.json(&["rule", "chain"])[0]["from_period"], Value::Null, "a review changes nothing");
+    assert!(server.done(&moved).contains("effective from 2026-09 until 2026-12"));
+    assert_eq!(server.json(&["rule", "chain"])[0]["to_period"], "2026-12");
+    let used = server.cli(&["rule", "delete", "5 % MORE"]);
+    assert!(used.code == 1 && used.stderr.contains("in use by an assignment"), "{}", used.stderr);
+
+    assert_eq!(server.json(&["plugin", "schema", "markup"])["type"], "object");
+    server.done(&["plugin", "push", "tests/fixtures/dist/rounding-markup.wasm"]);
+    let pushed = server.json(&["plugin", "list", "rounding-markup"])[0]["digest"].clone();
+    let removed = server.json(&["plugin", "remove", "rounding-markup", &text(&pushed)[..10]]);
+    assert_eq!(removed["removed"], pushed);
+    let active = server.json(&["plugin", "list", "markup"])[0]["digest"].clone();
+    let refused = server.cli(&["plugin", "remove", "markup", text(&active)]);
+    assert!(refused.code != 0 && refused.stderr.contains("active"), "{}", refused.stderr);
 }

@@ -56,6 +56,7 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("boon", &["plugins"]),
     ("reqwest", &["cli", "signin"]),
     ("lettre", &["signin"]),
+    ("serde_saphyr", &["cli"]),
     ("prometheus_client", &["http"]),
     ("rustix", &["jobs"]),
     ("opentelemetry", &["telemetry"]),

@@ -98,11 +98,11 @@ fn a_collector_gets_the_spans_of_requests_imports_and_runs_and_no_secret() {
     server.post("/v1/users", &person);
     let mut secrets = vec![server.token().to_owned(), "correct horse battery".to_owned(), "ann@msp.example".to_owned()];
     let signing_in = json!({"email": "ann@msp.example", "password": "correct horse battery"});
-    let (status, cookie, _) = server.request("POST", "/v1/sessions", &[("traceparent", &traceparent)], Some(&signing_in));
-    assert_eq!(status, 201);
-    secrets.push(cookie.unwrap().split_once('=').unwrap().1.to_owned());
-    let (status, ..) = server.request("GET", "/v1/rules/rul_none?secret=question", &[("Authorization", &bearer)], None);
-    assert_eq!(status, 404);
+    let begun = server.request("POST", "/v1/sessions", &[("traceparent", &traceparent)], Some(&signing_in));
+    assert_eq!(begun.status, 201);
+    secrets.push(begun.cookie.unwrap().split_once('=').unwrap().1.to_owned());
+    let missing = server.request("GET", "/v1/rules/rul_none?secret=question", &[("Authorization", &bearer)], None);
+    assert_eq!(missing.status, 404);
     secrets.push("question".to_owned());
     rated_by(&server, dir.path(), "markup", &json!({ "percent": "10" }));
     let run = server.get("/v1/runs?published=true")["items"][0].clone();

@@ -56,9 +56,9 @@ impl Call {
         Client::new(&self.server)
     }
 
-    /// For calls that need no token.
-    pub fn visitor(&self) -> Result<Client, Failure> {
-        Client::visitor(&self.server)
+    /// For calls that need no token, to the daemon at this address or else to the one that is named.
+    pub fn visitor(&self, server: Option<&str>) -> Result<Client, Failure> {
+        Client::visitor(server.unwrap_or(&self.server.server))
     }
 
     /// Prints an answer, as JSON or as people read it.
@@ -124,7 +124,7 @@ pub struct Client {
 
 impl Client {
     pub fn new(args: &ServerArgs) -> Result<Self, Failure> {
-        let mut client = Self { shown: Shown::Token(args.token()?), ..Self::visitor(args)? };
+        let mut client = Self { shown: Shown::Token(args.token()?), ..Self::visitor(&args.server)? };
         if let Some(tenant) = &args.acting_in {
             client.acting_in = Some(super::tenant::id_of(&client, tenant)?);
         }
@@ -132,10 +132,9 @@ impl Client {
     }
 
     /// One that shows nothing, until it signs in.
-    pub fn visitor(args: &ServerArgs) -> Result<Self, Failure> {
-        let wrong =
-            |reason: &str| Failure::input(format!("--server {}: {reason}", args.server)).next("an address such as http://127.0.0.1:8080");
-        let base = Url::parse(&args.server).map_err(|error| wrong(&error.to_string()))?;
+    pub fn visitor(server: &str) -> Result<Self, Failure> {
+        let wrong = |reason: &str| Failure::input(format!("--server {server}: {reason}")).next("an address such as http://127.0.0.1:8080");
+        let base = Url::parse(server).map_err(|error| wrong(&error.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") {
             return Err(wrong("not http or https"));
         }

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::client::{Call, Client, encode};
-use super::shown::{find, items, money, name_of, text};
+use super::shown::{find, items, money, name_of, text, text_or};
 use super::tenant::id_among;
 use super::{Failure, output};
 use crate::domain::period::Period;
@@ -17,6 +17,7 @@ Examples:
   rerate rule change \"5 % more\" --config '{\"percent\": \"7\"}' --review    what is rated again, before it is saved
   rerate rule assign \"5 % more\" --to Acme --to Bolt --from 2026-09
   rerate rule chain --tenant Acme
+  rerate rule reassign asg_01m8 --from 2026-09 --until 2026-12
   rerate rule overlaps --period 2026-09                       rules that changed the same charges
 
 What a change would charge: rerate preview.";
@@ -39,6 +40,8 @@ enum Command {
     Delete(DeleteArgs),
     /// Assign a rule to tenants, or to all of them
     Assign(AssignArgs),
+    /// Give an assignment other periods
+    Reassign(ReassignArgs),
     /// End an assignment
     Unassign(UnassignArgs),
     /// Put assignments in another order
@@ -134,6 +137,23 @@ struct AssignArgs {
 }
 
 #[derive(Debug, clap::Args)]
+struct ReassignArgs {
+    /// The assignment's id, as `rerate rule chain` shows it
+    assignment: String,
+    /// First period in which it is effective [default: from the beginning]
+    #[arg(long, value_name = "YYYY-MM")]
+    from: Option<Period>,
+    /// Last period in which it is effective [default: without end]
+    #[arg(long, value_name = "YYYY-MM")]
+    until: Option<Period>,
+    /// Only tell which months would be rated again
+    #[arg(long)]
+    review: bool,
+    #[command(flatten)]
+    call: Call,
+}
+
+#[derive(Debug, clap::Args)]
 struct UnassignArgs {
     /// The assignment's id, as `rerate rule chain` shows it
     assignment: String,
@@ -188,6 +208,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
             args.call.answer(&rule, || format!("{} is deleted", text(&rule["title"])))
         }
         Command::Assign(args) => assign(&args),
+        Command::Reassign(args) => reassign(&args),
         Command::Unassign(args) => {
             let client = args.call.client()?;
             if args.review {
@@ -287,6 +308,22 @@ fn assign(args: &AssignArgs) -> Result<(), Failure> {
     let assigned = client.post(path, &body)?;
     let reach = if args.all { "all tenants".to_owned() } else { args.to.join(", ") };
     args.call.answer(&assigned, || format!("{} applies to {reach}", text(&rule["title"])))
+}
+
+fn reassign(args: &ReassignArgs) -> Result<(), Failure> {
+    let client = args.call.client()?;
+    let path = format!("/v1/assignments/{}", encode(&args.assignment));
+    let before = client.get(&path)?;
+    let body = json!({ "rule_id": before["rule_id"], "tenant_id": before["tenant_id"], "from_period": args.from, "to_period": args.until });
+    if args.review {
+        let change = json!({ "change": { "id": args.assignment, "to": body } });
+        return review(&args.call, &client, "/v1/assignments/review", &change);
+    }
+    let changed = client.put(&path, &body)?;
+    args.call.answer(&changed, || {
+        let (from, until) = (text_or(&changed["from_period"], "the beginning"), text_or(&changed["to_period"], "further notice"));
+        format!("{} is effective from {from} until {until}", args.assignment)
+    })
 }
 
 /// Shows what a change would rate again.

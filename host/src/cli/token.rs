@@ -93,7 +93,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 fn create(args: &CreateArgs) -> Result<(), Failure> {
     let client = match (&args.email, &args.password_file) {
         (Some(email), Some(file)) => {
-            let mut client = args.call.visitor()?;
+            let mut client = args.call.visitor(None)?;
             client.begin_session("/v1/sessions", &json!({ "email": email, "password": password_of(file)? }))?;
             client
         }

@@ -267,8 +267,12 @@ fn invite(args: &InviteArgs) -> Result<(), Failure> {
 }
 
 fn accept(args: &AcceptArgs) -> Result<(), Failure> {
-    let secret = args.link.rsplit('#').next().unwrap_or_default();
-    let mut client = args.call.visitor()?;
+    // Where a link leads is where its secret belongs.
+    let (server, secret) = match args.link.split_once("/v1/invitations/accept#") {
+        Some((server, secret)) => (Some(server), secret),
+        None => (None, args.link.as_str()),
+    };
+    let mut client = args.call.visitor(server)?;
     let body = json!({ "secret": secret, "name": args.name, "password": password_of(&args.password_file)? });
     let session = client.begin_session("/v1/invitations/accept", &body)?;
     client.delete("/v1/session")?;

@@ -22,6 +22,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let acting = who["acting_in"].as_str().map(|tenant| format!(", acting in {tenant} as Manager User")).unwrap_or_default();
         let tenants = match who["tenants"].as_array() {
             None => "every tenant".to_owned(),
+            Some(seen) if seen.len() == 1 => "1 tenant".to_owned(),
             Some(seen) => format!("{} tenants", seen.len()),
         };
         let token = text_or(&who["token_id"], "no token");

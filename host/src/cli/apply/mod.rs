@@ -26,22 +26,22 @@ Examples:
   rerate apply -f msp.toml --dry-run     what would be done
   rerate apply -f msp.toml               shows it, asks, does it
   rerate apply -f msp.toml --yes         for scripts
-  rerate apply -f msp.toml --prune       also ends what the file does not name
+  rerate apply -f msp.yaml --prune       also ends what the file does not name
 
-`rerate export` writes such a file. Applying a file twice changes nothing the second time. The secret of a
+`rerate export` writes such a file, TOML or YAML by its ending. Applying a file twice changes nothing the second time. The secret of a
 sign-in client is taken from the environment's variable that client_secret_env names, when there is none yet or the client is another one.";
 
 pub const EXPORT: &str = "\
 Examples:
   rerate export > msp.toml
-  rerate export --out msp.toml
-  rerate export | diff msp.toml -
+  rerate export --out msp.yaml
+  rerate export --format yaml | diff msp.yaml -
 
 What is secret (passwords, tokens, credentials of buckets, secrets of sign-in clients) is not in it, nor are plugins' components.";
 
 #[derive(Debug, clap::Args)]
 pub struct ApplyArgs {
-    /// The organisation as TOML
+    /// The organisation as TOML or YAML, by the file's ending
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
     /// Only show what would be done

@@ -76,9 +76,15 @@ enum Command {
     /// Compute a daemon's run again, as it was or under another version
     #[command(after_help = replay::EXAMPLES)]
     Replay(replay::Args),
+    /// Delete a version that is not active and that no rule is pinned to
+    #[command(after_help = versions::REMOVE)]
+    Remove(versions::VersionArgs),
     /// Make the version active again that was active before the present one
     #[command(after_help = versions::ROLLBACK)]
     Rollback(versions::NameArgs),
+    /// Show what a plugin's configuration must look like, as JSON Schema
+    #[command(after_help = versions::SCHEMA)]
+    Schema(versions::NameArgs),
     /// Sign a component with a private key
     #[command(after_help = sign::EXAMPLES)]
     Sign(sign::Args),
@@ -102,6 +108,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Test(args) => test::run(&args),
         Command::Push(args) => push::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Remove(args) => versions::remove(&args),
+        Command::Schema(args) => versions::schema(&args),
         Command::Rollback(args) => versions::rollback(&args),
         Command::Sign(args) => sign::run(&args),
     }

@@ -1,4 +1,4 @@
-//! `rerate plugin list`, `check`, `activate`, `rollback`, `disable` and `enable`: which version of a plugin runs.
+//! `rerate plugin list`, `check`, `activate`, `rollback`, `disable`, `enable`, `remove` and `schema`: which version of a plugin runs.
 
 use serde_json::{Value, json};
 
@@ -25,6 +25,16 @@ A digest may be shortened as long as only one version of the plugin begins so. R
 pub(super) const ROLLBACK: &str = "\
 Example:
   rerate plugin rollback markup     the version that was active before the present one is active again";
+
+pub(super) const REMOVE: &str = "\
+Example:
+  rerate plugin remove markup 4f2c9a     for good; the active version and those that rules are pinned to stay
+
+A digest may be shortened as long as only one version of the plugin begins so.";
+
+pub(super) const SCHEMA: &str = "\
+Example:
+  rerate plugin schema markup | jq .properties";
 
 pub(super) const DISABLE: &str = "\
 Examples:
@@ -136,35 +146,42 @@ pub(super) fn activate(args: &VersionArgs) -> Result<(), Failure> {
     let client = args.call.client()?;
     let digest = resolve(&client, &args.name, &args.digest)?;
     let activated = client.post(&format!("{}/activate", plugin(&args.name)), &json!({ "digest": digest }))?;
-    tell(&activated, args.call.json, "is active")
+    tell(&args.call, &activated, "is active")
 }
 
 pub(super) fn rollback(args: &NameArgs) -> Result<(), Failure> {
     let activated = act(args, "rollback")?;
-    tell(&activated, args.call.json, "is active again")
+    tell(&args.call, &activated, "is active again")
 }
 
 pub(super) fn disable(args: &NameArgs) -> Result<(), Failure> {
     let plugin = act(args, "disable")?;
-    tell(&plugin, args.call.json, "is disabled: runs with a rule on it fail")
+    tell(&args.call, &plugin, "is disabled: runs with a rule on it fail")
 }
 
 pub(super) fn enable(args: &NameArgs) -> Result<(), Failure> {
     let plugin = act(args, "enable")?;
-    tell(&plugin, args.call.json, "is enabled")
+    tell(&args.call, &plugin, "is enabled")
+}
+
+pub(super) fn remove(args: &VersionArgs) -> Result<(), Failure> {
+    let client = args.call.client()?;
+    let digest = resolve(&client, &args.name, &args.digest)?;
+    client.delete(&format!("{}/versions/{digest}", plugin(&args.name)))?;
+    args.call.answer(&json!({ "removed": digest }), || format!("{} {} is deleted", args.name, short(&digest)))
+}
+
+/// JSON for people as well: there is no other way of writing it.
+pub(super) fn schema(args: &NameArgs) -> Result<(), Failure> {
+    Ok(output::print_json(&args.call.client()?.get(&format!("{}/schema", plugin(&args.name)))?)?)
 }
 
 fn act(args: &NameArgs, what: &str) -> Result<Value, Failure> {
     args.call.client()?.post(&format!("{}/{what}", plugin(&args.name)), &json!({}))
 }
 
-fn tell(plugin: &Value, json: bool, what: &str) -> Result<(), Failure> {
-    if json {
-        output::print_json(plugin)?;
-    } else {
-        output::print(&format!("{} {} {what}", text(plugin, "name"), text(plugin, "active_digest")));
-    }
-    Ok(())
+fn tell(call: &Call, plugin: &Value, what: &str) -> Result<(), Failure> {
+    call.answer(plugin, || format!("{} {} {what}", text(plugin, "name"), text(plugin, "active_digest")))
 }
 
 fn plugin(name: &str) -> String {
