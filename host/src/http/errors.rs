@@ -149,6 +149,11 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "conflict", detail)
     }
 
+    /// What the caller read is not what there is.
+    pub(super) fn changed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "changed", detail)
+    }
+
     pub(super) fn too_large(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
     }
@@ -227,7 +232,7 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict(_) => Self::conflict(error.to_string()),
             StoreError::Invalid(_) => Self::invalid(error.to_string()),
             StoreError::Forbidden(_) => Self::forbidden(error.to_string()),
-            StoreError::Changed { .. } => Self::new(StatusCode::PRECONDITION_FAILED, "changed", error.to_string()),
+            StoreError::Changed { .. } => Self::changed(error.to_string()),
             error if error.is_of_text() => Self::invalid("a text has a NUL character, which is no text"),
             StoreError::TakenOver | StoreError::Database(_) | StoreError::Migrate(_) | StoreError::Corrupt(_) => {
                 Self::internal(with_causes(&error))

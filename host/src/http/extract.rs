@@ -175,6 +175,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
             return Ok(Self(None));
         }
         let version = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|digits| digits.parse().ok());
-        version.map(|version| Self(Some(version))).ok_or_else(|| ApiError::unreadable("If-Match takes one ETag as it was given, or *"))
+        // What was never given matches nothing.
+        version.map(|version| Self(Some(version))).ok_or_else(|| ApiError::changed("If-Match takes one ETag as it was given, or *"))
     }
 }

@@ -127,7 +127,7 @@ async fn a_change_that_names_an_old_etag_is_refused() {
     let late = app.call(Method::DELETE, &named, &[("if-match", &etag)], None).await;
     assert_eq!(late.status, StatusCode::PRECONDITION_FAILED);
     let wrong = app.call(Method::PUT, &path, &[("if-match", "2")], rename("Acme Inc")).await;
-    assert_eq!(wrong.problem(), "400 unreadable: If-Match takes one ETag as it was given, or *");
+    assert_eq!(wrong.problem(), "412 changed: If-Match takes one ETag as it was given, or *");
     app.call(Method::DELETE, &named, &[("if-match", "*")], None).await.ok(204);
 }
 
