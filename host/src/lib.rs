@@ -6,6 +6,7 @@
 pub mod bills;
 pub mod cli;
 pub mod clock;
+pub mod depot;
 pub mod domain;
 pub mod events;
 pub mod generate;

@@ -19,6 +19,7 @@ mod generate;
 mod input;
 mod issuer;
 mod kit;
+mod lake;
 mod layers;
 mod log_lines;
 mod logs;

@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use super::lake::{LakeArgs, next_of};
 use super::{Failure, output};
 use crate::clock::Clock;
+use crate::depot::Remote;
 use crate::jobs::backup::{self, BackupError, Manifest};
 
 pub const BACKUP_EXAMPLES: &str = "\
 Examples:
   rerate backup --data /var/lib/rerate --out rerate-2026-10-01.backup
   rerate backup --data /mnt/rerate --database postgres://rerate@db/rerate --out rerate.backup
+  rerate backup --data /var/lib/rerate --lake s3://msp/rerate --out rerate.backup
 
 The daemon may go on running. The file is as secret as the data folder: it holds the administrator's token.";
 
@@ -19,7 +22,8 @@ Examples:
   rerate restore rerate-2026-10-01.backup --data /var/lib/rerate-again
   rerate restore rerate.backup --data /mnt/rerate --database postgres://rerate@db/rerate
 
-A backup of SQLite can be restored to PostgreSQL, and the other way.";
+A backup of SQLite can be restored to PostgreSQL, and the other way. What was in a bucket is restored to the folder; `rerate serve --lake`
+with a new prefix puts it into a bucket again.";
 
 #[derive(Debug, clap::Args)]
 pub struct BackupArgs {
@@ -32,6 +36,8 @@ pub struct BackupArgs {
     /// The daemon's database, if it is not rerate.db in the data folder
     #[arg(long, value_name = "URL", env = "RERATE_DATABASE", hide_env_values = true)]
     database: Option<String>,
+    #[command(flatten)]
+    lake: LakeArgs,
     /// Print what is in the file as JSON
     #[arg(long)]
     json: bool,
@@ -61,7 +67,9 @@ pub fn backup(args: BackupArgs) -> Result<(), Failure> {
         return Err(Failure::input(format!("there is no {}", beside.display())).next("name the daemon's data folder, or its --database"));
     }
     let database = args.database.unwrap_or_else(|| beside.display().to_string());
-    let manifest = wait(backup::backup(&data, &database, &args.out, &Clock::system()))?;
+    let bucket = args.lake.location().map(|location| Remote::connect(&location)).transpose();
+    let bucket = bucket.map_err(|error| Failure::input(&error).next(next_of(&error)))?;
+    let manifest = wait(backup::backup(&data, &database, bucket.as_ref(), &args.out, &Clock::system()))?;
     told(&manifest, args.json, &format!("wrote {}:", args.out.display()), begun)
 }
 
@@ -74,6 +82,14 @@ pub fn restore(args: RestoreArgs) -> Result<(), Failure> {
 fn wait(work: impl Future<Output = Result<Manifest, BackupError>>) -> Result<Manifest, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(work).map_err(|error| match &error {
+        BackupError::InBucket(known) => {
+            let next = format!("give --lake {known}, with the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+            Failure::input(error).next(next)
+        }
+        BackupError::Depot(cause) => {
+            let next = next_of(cause);
+            Failure::run(error).next(next)
+        }
         BackupError::Exists(_) => Failure::input(error).next("give --out another name"),
         BackupError::NotEmpty(_) => Failure::input(error).next("give --data a folder that is not there yet"),
         BackupError::Damaged { .. } | BackupError::Unreadable { .. } => {

@@ -14,6 +14,7 @@ pub mod domain;
 pub mod events;
 pub mod integration;
 pub mod key;
+mod lake;
 mod logging;
 pub mod output;
 pub mod plugin;

@@ -9,11 +9,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::lake::{LakeArgs, refused_place};
 use super::logging::LogFormat;
 use super::{Failure, output};
 use crate::clock::Clock;
 use crate::events::{Event, Events};
 use crate::http::{self, AppState};
+use crate::jobs::place::{self, BucketLake};
 use crate::jobs::{DataDir, DataDirError, Jobs, Options, Wake};
 use crate::plugins::watch::FolderWatch;
 use crate::plugins::{Plugins, deploy_builtins, watch_folder};
@@ -60,6 +62,11 @@ pub struct Args {
     /// Database of the control data: a SQLite file, or postgres://user@host/name [default: rerate.db in the data folder]
     #[arg(long, value_name = "URL", env = "RERATE_DATABASE", hide_env_values = true)]
     database: Option<String>,
+    #[command(flatten)]
+    lake: LakeArgs,
+    /// Disk space for copies of charges that are in a bucket, in GiB
+    #[arg(long, value_name = "GIB", env = "RERATE_LAKE_COPIES", default_value_t = 50)]
+    lake_copies: u64,
     /// A proxy in front of the daemon: what its X-Forwarded-For says is where a call comes from. May be given several times
     #[arg(long = "trusted-proxy", value_name = "ADDR")]
     proxies: Vec<IpAddr>,
@@ -84,12 +91,16 @@ pub fn run(args: Args) -> Result<(), Failure> {
             (Some(url), Some(from)) => Some(Mailer::new(url, from).map_err(|error| Failure::input(error).next("see rerate serve --help"))?),
             _ => None,
         };
+        let lake = args.lake.bucket(args.lake_copies);
         let Args { data, listen, database, metrics, proxies, public_url, rate_limit, .. } = args;
-        let settings = Settings { data, listen, database, metrics, proxies, public_url, rate_limit, mailer, ..Settings::default() };
+        let settings = Settings { data, listen, database, lake, metrics, proxies, public_url, rate_limit, mailer, ..Settings::default() };
         let daemon = Daemon::start(settings).await?;
         output::print(&format!("listening on http://{}", daemon.address));
         output::print(&format!("token in     {}", daemon.token_file.display()));
         output::print(&format!("plugins from {}", daemon.data.plugins().display()));
+        if let Some(bucket) = daemon.data.bucket() {
+            output::print(&format!("lake in      {}", bucket.url()));
+        }
         if let Some((address, _)) = &daemon.metrics {
             output::print(&format!("metrics on   http://{address}/metrics"));
         }
@@ -103,6 +114,8 @@ pub struct Settings {
     pub data: PathBuf,
     pub listen: SocketAddr,
     pub database: Option<String>,
+    /// None for the data folder alone.
+    pub lake: Option<BucketLake>,
     pub metrics: Option<SocketAddr>,
     pub proxies: Vec<IpAddr>,
     pub public_url: Option<String>,
@@ -122,6 +135,7 @@ impl Default for Settings {
             data: PathBuf::from("rerate-data"),
             listen,
             database: None,
+            lake: None,
             metrics: None,
             proxies: Vec::new(),
             public_url: None,
@@ -153,22 +167,24 @@ pub struct Daemon {
 impl Daemon {
     /// Opens everything, takes up the work that a stopped daemon left, and begins to answer.
     pub async fn start(settings: Settings) -> Result<Self, Failure> {
-        // Daemons on one PostgreSQL share the folder; they start one after the other.
-        let is_shared = settings.database.as_deref().map(Kind::of).transpose()? == Some(Kind::Postgres);
+        // Daemons on one PostgreSQL share the folder, and start one after the other; unless they share a bucket, and have a folder each.
+        let is_one_of_many = settings.database.as_deref().map(Kind::of).transpose()? == Some(Kind::Postgres);
+        let is_shared = is_one_of_many && settings.lake.is_none();
         let open = if is_shared { DataDir::open_shared } else { DataDir::open };
-        let data = Arc::new(open(&settings.data).map_err(refused_data)?);
-        let starting = is_shared.then(|| data.starting()).transpose().map_err(refused_data)?;
+        let data = open(&settings.data).map_err(|error| refused_data(error, is_one_of_many))?;
+        let starting = is_shared.then(|| data.starting()).transpose().map_err(|error| refused_data(error, false))?;
         let listener = TcpListener::bind(settings.listen).await.map_err(|error| refused_address(settings.listen, &error))?;
         let address = listener.local_addr()?;
         let database = settings.database.unwrap_or_else(|| data.database().display().to_string());
         let store = Store::open(&database, Clock::system()).await.map_err(refused_database)?;
+        let data = Arc::new(place::settle(&store, data, settings.lake.as_ref()).await.map_err(refused_place)?);
         store.daemon_renew(STARTS_WITHIN_MILLIS).await?;
         store.idempotency_release_all().await?;
         let sandbox =
             Sandbox::new(SandboxOptions { cache_dir: Some(data.compiled()), limits: settings.limits, compile: settings.compile })?;
         let (events, wake) = (Events::new(), Wake::default());
         let woken = wake.clone();
-        let plugins = Plugins::open(&data.components(), sandbox, store.clone(), events.clone(), move || woken.now()).await?;
+        let plugins = Plugins::open(data.component_files().clone(), sandbox, store.clone(), events.clone(), move || woken.now()).await?;
         deploy_builtins(&plugins).await;
         let jobs = Jobs::start(store.clone(), Arc::clone(&plugins), Arc::clone(&data), events.clone(), wake, settings.jobs).await?;
         let watch = if is_shared {
@@ -176,7 +192,7 @@ impl Daemon {
         } else {
             Watch::Always(watch_folder(&plugins, &data.plugins())?)
         };
-        let token_file = http::auth::ensure_admin_token(&store, data.root()).await?;
+        let token_file = http::auth::ensure_admin_token(&store, data.root(), is_one_of_many && !is_shared).await?;
         drop(starting);
         let poked = Arc::clone(&jobs);
         let state = AppState::new(store.clone(), Arc::clone(&plugins), events.clone(), move |change| poked.poke(change));
@@ -283,8 +299,11 @@ fn refused_database(error: StoreError) -> Failure {
         .next("look whether the server is there, and at the address, the user and the password of --database")
 }
 
-fn refused_data(error: DataDirError) -> Failure {
+fn refused_data(error: DataDirError, is_one_of_many: bool) -> Failure {
     match error {
+        DataDirError::InUse(_) if is_one_of_many => {
+            Failure::input(error).next("give each daemon a --data folder of its own: what they share is in the bucket of --lake")
+        }
         DataDirError::InUse(_) => Failure::input(error).next("stop the other one, or give --data another folder"),
         DataDirError::Io { .. } => Failure::input(error).next("give --data a folder that you may write to"),
     }

@@ -263,21 +263,30 @@ pub async fn token_create(store: &Store, name: &str) -> Result<String, StoreErro
 }
 
 /// The file of the administrator's token, `<data>/admin.token`, readable by its owner only. Made at the first start; a file that is gone,
-/// or whose token the store does not know, is replaced by one with a new token, and the old token ends.
-pub async fn ensure_admin_token(store: &Store, data_dir: &Path) -> Result<PathBuf, TokenError> {
+/// or whose token the store does not know, is replaced by one with a new token, and the old token ends, unless daemons have a folder and
+/// thus a token each.
+pub async fn ensure_admin_token(store: &Store, data_dir: &Path, folders_of_their_own: bool) -> Result<PathBuf, TokenError> {
     let path = data_dir.join("admin.token");
     let tokens = store.tokens(&Organisation::Msp, None).await?;
-    let known = tokens.into_iter().find(|token| token.name == ADMIN && token.user_id.is_none());
-    let on_file = std::fs::read_to_string(&path).ok();
-    if let (Some(known), Some(text)) = (&known, &on_file)
-        && store.token_by_sha256(&secret::hash(text.trim())).await?.is_some_and(|token| token.id == known.id)
+    let known = tokens.iter().find(|token| token.name == ADMIN && token.user_id.is_none());
+    if let Ok(text) = std::fs::read_to_string(&path)
+        && let Some(found) = store.token_by_sha256(&secret::hash(text.trim())).await?
+        && (known.is_some_and(|known| known.id == found.id) || (folders_of_their_own && found.name.starts_with(ADMIN)))
     {
         return Ok(path);
     }
-    if let Some(known) = known {
-        store.token_delete(&known.id, None).await?;
-    }
-    let text = token_create(store, ADMIN).await?;
+    let name = match known {
+        Some(_) if folders_of_their_own => {
+            let mut names = (2..).map(|number| format!("{ADMIN}-{number}"));
+            names.find(|name| tokens.iter().all(|token| token.name != *name)).unwrap_or_default()
+        }
+        Some(known) => {
+            store.token_delete(&known.id, None).await?;
+            ADMIN.to_owned()
+        }
+        None => ADMIN.to_owned(),
+    };
+    let text = token_create(store, &name).await?;
     write_private(&path, &text).map_err(|source| TokenError::File { path: path.clone(), source })?;
     Ok(path)
 }

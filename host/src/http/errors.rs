@@ -9,11 +9,15 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::depot::DepotError;
 use crate::plugins::RefusedRule;
 use crate::store::{Deployment, StoreError};
 
 /// Places that a problem's one line names; `errors` has all of them.
 const TOLD_PLACES: usize = 3;
+
+/// When to ask again for what is in a bucket that does not answer: it was asked for that long already.
+const BUCKET_SECONDS: u16 = 20;
 
 pub(super) type ApiResult<T> = Result<T, ApiError>;
 
@@ -223,6 +227,17 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+impl From<DepotError> for ApiError {
+    fn from(error: DepotError) -> Self {
+        if !matches!(error, DepotError::Bucket { .. }) {
+            return Self::internal(error);
+        }
+        let detail = "the bucket with the charges and components does not do its part; the daemon's log says why";
+        let cause = Some(Cause(error.to_string().into()));
+        Self { cause, retry_after_seconds: Some(BUCKET_SECONDS), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
+    }
 }
 
 impl From<StoreError> for ApiError {

@@ -1,7 +1,6 @@
 //! A tenant's rated charges: listed in pages, or handed out as a whole file.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Json;
@@ -19,6 +18,7 @@ use utoipa_axum::routes;
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
 use super::extract::{By, Query};
+use crate::depot::Depot;
 use crate::domain::charge::{
     APPLIED_RULES, COMMITMENT_OWNER, CUSTOMER_COST, LINE_TYPE, SHOWN, SHOWN_TO_TENANTS, TREATMENT, is_for_tenants, kind_of,
 };
@@ -361,14 +361,16 @@ async fn run_of(store: &Store, tenant_id: &str, run_id: &str) -> ApiResult<Run> 
 
 /// The files behind a run.
 pub(super) struct Files {
-    parts: Vec<PathBuf>,
+    lake: Depot,
+    /// Names and lengths.
+    parts: Vec<(String, Option<u64>)>,
     numbering: Parts,
-    overlay: PathBuf,
+    overlay: String,
 }
 
 impl Files {
     pub(super) async fn of(state: &AppState, run: &Run) -> ApiResult<Arc<Self>> {
-        let lake = state.data()?.lake();
+        let lake = state.data()?.charges().clone();
         let gone = || ApiError::conflict(format!("the charges of the run {} are not kept any more", run.id));
         let (mut parts, mut snapshots) = (Vec::new(), Vec::new());
         for id in &run.snapshots {
@@ -376,22 +378,26 @@ impl Files {
                 Err(StoreError::NotFound { .. }) => return Err(gone()),
                 found => found?,
             };
-            parts.extend(snapshot.parts.iter().map(|part| lake.join(&snapshot.location).join(&part.file_name)));
+            parts.extend(snapshot.parts.iter().map(|part| (format!("{}/{}", snapshot.location, part.file_name), Some(part.bytes))));
             snapshots.push(snapshot);
         }
         let numbering = Parts::of(&snapshots);
-        let overlay = lake.join(run.overlay.as_ref().ok_or_else(gone)?);
-        Ok(Arc::new(Self { parts, numbering, overlay }))
+        let overlay = run.overlay.clone().ok_or_else(gone)?;
+        Ok(Arc::new(Self { lake, parts, numbering, overlay }))
     }
 
+    /// Blocking: what is not at hand is fetched.
     pub(super) fn open(&self) -> Result<(SnapshotReader, OverlayReader), LakeError> {
-        Ok((SnapshotReader::open(&self.parts)?, OverlayReader::open(&self.overlay)?))
+        let mut held = self.lake.hold();
+        let (parts, overlay) = (held.files(&self.parts)?, held.file(&self.overlay)?);
+        Ok((SnapshotReader::open(&parts)?, OverlayReader::open(&overlay)?))
     }
 }
 
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, LakeError> + Send + 'static) -> ApiResult<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(done)) => Ok(done),
+        Ok(Err(LakeError::Depot(error))) => Err(error.into()),
         Ok(Err(LakeError::NoSuchColumn(name))) => Err(ApiError::invalid(format!("there is no column {name:?}"))),
         Ok(Err(error)) => Err(ApiError::internal(error)),
         Err(error) => Err(ApiError::internal(error)),

@@ -52,7 +52,7 @@ async fn report_overlaps(State(state): State<AppState>, By(store): By, Query(que
         store.tenant(tenant).await?;
     }
     let runs = store.published_runs(query.tenant_id.as_deref(), Some(query.period)).await?;
-    let lake = state.data()?.lake();
+    let lake = state.data()?.charges().clone();
     let found = tokio::task::spawn_blocking(move || {
         let mut items = Vec::new();
         for run in runs {

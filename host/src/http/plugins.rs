@@ -87,6 +87,7 @@ impl From<DeployError> for ApiError {
             DeployError::Rules(ref rules) => Self::conflict(error.to_string()).with_rules(rules.clone()),
             DeployError::Store(error) => error.into(),
             DeployError::Stopping => Self::overloaded(error.to_string()),
+            DeployError::Depot(error) => error.into(),
             DeployError::File { .. } | DeployError::Damaged(_) => Self::internal(error),
         }
     }

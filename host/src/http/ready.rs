@@ -1,5 +1,7 @@
 //! `/v1/ready`: whether the daemon can do its work, for whatever sends it requests.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,6 +11,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
+use crate::depot::Remote;
+use crate::jobs::place::MARK;
 
 /// What answers without a token.
 pub(super) fn open_routes() -> OpenApiRouter<AppState> {
@@ -24,7 +28,7 @@ struct Ready {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct Check {
-    /// `database`, `data-folder`, `jobs`
+    /// `database`, `data-folder`, `bucket`, `jobs`
     name: &'static str,
     ok: bool,
     /// What is wrong, in words that tell nothing of the machine; the log has the rest.
@@ -36,6 +40,21 @@ impl Check {
     fn of(name: &'static str, found: Result<(), &'static str>) -> Self {
         Self { name, ok: found.is_ok(), reason: found.err() }
     }
+}
+
+/// How long a bucket may take to answer; whoever asks does so every few seconds.
+const BUCKET_WITHIN: Duration = Duration::from_secs(2);
+
+async fn answers(bucket: &Remote) -> Result<(), &'static str> {
+    let found = tokio::time::timeout(BUCKET_WITHIN, bucket.find(MARK)).await;
+    let failed = match found {
+        Ok(Ok(Some(_))) => return Ok(()),
+        Ok(Ok(None)) => "the object that says whose it is is gone".to_owned(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no answer in time".to_owned(),
+    };
+    tracing::error!(error = failed, "not ready: the bucket");
+    Err("it does not answer as it should")
 }
 
 /// Says whether the daemon can do its work: the database answers, the data folder takes files, bills are read and rated. Unlike health it
@@ -57,6 +76,9 @@ async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Ready>) {
             "it takes no files"
         });
         checks.push(Check::of("data-folder", folder));
+        if let Some(bucket) = state.data().ok().and_then(|data| data.bucket()) {
+            checks.push(Check::of("bucket", answers(bucket).await));
+        }
     }
     checks.push(Check::of("jobs", if state.is_working() { Ok(()) } else { Err("a task has ended on a defect") }));
     let ready = checks.iter().all(|check| check.ok);

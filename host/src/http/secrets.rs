@@ -12,6 +12,7 @@ use super::errors::{ApiError, ApiResult, Problems};
 use super::extract::By;
 use super::openid::secret_place;
 use crate::jobs::bucket::place_of;
+use crate::jobs::place;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(secrets_rotate))
@@ -35,5 +36,7 @@ async fn secrets_rotate(State(state): State<AppState>, By(store): By) -> ApiResu
     let credentials = sealed.map_err(|error| ApiError::conflict(format!("nothing was changed: {error}")))?;
     let sealed = store.sign_in_seal_again(|organisation, sealed| secrets.seal_again(&secret_place(organisation), sealed)).await?;
     let clients = sealed.map_err(|error| ApiError::conflict(format!("the secrets of sign-in providers were not changed: {error}")))?;
+    let lake = place::seal_again(&store, &secrets).await?;
+    lake.map_err(|error| ApiError::conflict(format!("the check of the key was not changed: {error}")))?;
     Ok(Json(Rotated { sealed_again: credentials + clients }))
 }

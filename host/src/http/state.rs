@@ -137,9 +137,8 @@ impl AppState {
     /// Removes what deleted integrations and runs left: files of the lake by their names there, and copies of buckets.
     pub(super) async fn remove_files(&self, files: Vec<String>, integrations: Vec<String>) {
         let Some(data) = self.data.clone() else { return };
-        let files = files.into_iter().map(|name| data.lake().join(name));
-        let spools = integrations.into_iter().map(|id| data.spool().join(id));
-        let paths: Vec<PathBuf> = files.chain(spools).collect();
+        data.charges().remove(&files).await;
+        let paths: Vec<PathBuf> = integrations.into_iter().map(|id| data.spool().join(id)).collect();
         let _ = tokio::task::spawn_blocking(move || litter::remove_all(&paths)).await; // what stays is litter of the next start
     }
 

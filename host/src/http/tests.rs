@@ -50,7 +50,7 @@ impl TestApp {
         let limits = Limits { instances: 2, ..Limits::default() };
         let sandbox = Sandbox::new(SandboxOptions { limits, ..SandboxOptions::default() }).unwrap();
         let components = folder.path().join("components");
-        let plugins = Plugins::open(&components, sandbox, store.clone(), Events::new(), || {}).await.unwrap();
+        let plugins = Plugins::open(crate::depot::Depot::local(&components), sandbox, store.clone(), Events::new(), || {}).await.unwrap();
         let changes = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&changes);
         let state = AppState::new(store.clone(), plugins, Events::new(), move |change| told.lock().unwrap().push(change));

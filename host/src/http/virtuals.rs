@@ -294,7 +294,7 @@ async fn virtual_months(
 ) -> ApiResult<Json<Months>> {
     let selection = selection(&store, &id).await?;
     let snapshots = snapshots(&state, query.period).await?;
-    let lake = state.data()?.lake();
+    let lake = state.data()?.charges().clone();
     let items = blocking(move || virtuals::months(&lake, &snapshots, &selection)).await?;
     let isolated = store.view().virtual_integration().is_some();
     Ok(Json(Months { items: items.into_iter().map(|month| MonthShown::of(month, isolated)).collect() }))
@@ -325,7 +325,7 @@ async fn virtual_lines(
     {
         return Err(ApiError::conflict("a newer bill has taken the place of the one that this page is of; read from the first page again"));
     }
-    let lake = state.data()?.lake();
+    let lake = state.data()?.charges().clone();
     let page = blocking(move || virtuals::page(&lake, &snapshots, &selection, &columns, from.as_ref(), limit)).await?;
     Ok(Json(Lines { items: page.charges, next: page.next.map(|(snapshot, group, row)| format!("{snapshot}.{group}.{row}")) }))
 }

@@ -16,6 +16,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::clock::{Clock, Moment};
+use crate::depot::{DepotError, Remote};
 use crate::plugins::hex;
 use crate::store::{Columns, Dump, Fill, StoreError};
 
@@ -37,6 +38,10 @@ pub enum BackupError {
     Archive { path: PathBuf, source: zip::result::ZipError },
     #[error("the database names {}, which is not there", .0.display())]
     Missing(PathBuf),
+    #[error("the files of this database are in {0}")]
+    InBucket(String),
+    #[error(transparent)]
+    Depot(#[from] DepotError),
     #[error("{} is there already", .0.display())]
     Exists(PathBuf),
     #[error("{} is not empty", .0.display())]
@@ -89,13 +94,19 @@ impl Manifest {
     }
 }
 
-/// Writes a backup of the data folder and its database to a new file. It appears under its name when it is whole.
-pub async fn backup(data: &Path, database: &str, out: &Path, clock: &Clock) -> Result<Manifest, BackupError> {
+/// Writes a backup of the data folder and its database to a new file. It appears under its name when it is whole. Of files that are in a
+/// bucket, those are taken from there that the folder has no copy of.
+pub async fn backup(data: &Path, database: &str, bucket: Option<&Remote>, out: &Path, clock: &Clock) -> Result<Manifest, BackupError> {
     if out.exists() {
         return Err(BackupError::Exists(out.to_owned()));
     }
     let mut dump = Dump::open(database).await?;
     let migrations = dump.migrations().await?;
+    match (dump.bucket().await?, bucket) {
+        (Some(known), None) => return Err(BackupError::InBucket(known)),
+        (Some(known), Some(given)) if known != given.url() => return Err(BackupError::InBucket(known)),
+        _ => {}
+    }
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Readable by its owner only, as the data folder is: the administrator's token is in it.
     let file = tempfile::NamedTempFile::new_in(folder).map_err(io_at(folder))?;
@@ -117,9 +128,13 @@ pub async fn backup(data: &Path, database: &str, out: &Path, clock: &Clock) -> R
     drop(dump);
     for name in named {
         let path = data.join(&name);
-        let mut content = match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(BackupError::Missing(path)),
-            opened => opened.map_err(io_at(&path))?,
+        let mut content = match (File::open(&path), bucket) {
+            (Err(error), Some(bucket)) if error.kind() == io::ErrorKind::NotFound => {
+                let got = bucket.get(&name.to_string_lossy(), folder, None).await?;
+                got.reopen().map_err(io_at(got.path()))?
+            }
+            (Err(error), None) if error.kind() == io::ErrorKind::NotFound => return Err(BackupError::Missing(path)),
+            (opened, _) => opened.map_err(io_at(&path))?,
         };
         archive.begin(format!("files/{}", name.display()), CompressionMethod::Stored)?;
         let mut buffer = vec![0; 1 << 20];

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
-use object_store::aws::AmazonS3Builder;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
+pub use crate::depot::s3::Credentials;
+use crate::depot::s3::{BucketLocation, ConnectError, connect, reason_of};
 use crate::domain::progress::Progress;
 
 /// Objects under one prefix. A year of hourly refreshes of a large bill is below a hundred thousand.
@@ -28,8 +29,8 @@ const DOWNLOADS: usize = 4;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BucketError {
-    #[error("{0:?} is not a bucket; write it as s3://bucket/prefix")]
-    Location(String),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     #[error("the bucket {location}: {reason}")]
     Store { location: String, reason: String },
     #[error("more than {MAX_OBJECTS} objects under {0}; point the integration at the folder of one bill")]
@@ -42,25 +43,6 @@ pub(super) enum BucketError {
     Short { key: String, got: u64, expected: u64 },
     #[error("stopped")]
     Cancelled,
-}
-
-/// Where a bucket is.
-#[derive(Clone, Debug)]
-pub(super) struct BucketLocation {
-    /// `s3://bucket/prefix`.
-    pub url: String,
-    /// For stores other than AWS: `http://127.0.0.1:9000`.
-    pub endpoint: Option<String>,
-    pub region: Option<String>,
-}
-
-/// What opens a bucket. Told to nobody: it has no `Debug`.
-#[derive(serde::Serialize, serde::Deserialize)]
-pub struct Credentials {
-    pub access_key_id: String,
-    pub secret_access_key: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_token: Option<String>,
 }
 
 /// Where an integration's credentials are sealed for.
@@ -77,32 +59,8 @@ pub(super) struct Bucket {
 impl Bucket {
     /// Without credentials, with the daemon's own.
     pub(super) fn open(location: &BucketLocation, credentials: Option<Credentials>) -> Result<Self, BucketError> {
-        let bad = || BucketError::Location(location.url.clone());
-        let (bucket, prefix) = location.url.strip_prefix("s3://").map(|rest| rest.split_once('/').unwrap_or((rest, ""))).ok_or_else(bad)?;
-        if bucket.is_empty() {
-            return Err(bad());
-        }
-        let prefix = object_store::path::Path::parse(prefix.trim_end_matches('/')).map_err(|_| bad())?;
-        // Nothing of the daemon's own credentials may mix with those of an integration.
-        let builder = match credentials {
-            None => AmazonS3Builder::from_env(),
-            Some(Credentials { access_key_id, secret_access_key, session_token }) => {
-                let builder = AmazonS3Builder::new().with_access_key_id(access_key_id).with_secret_access_key(secret_access_key);
-                match session_token {
-                    Some(token) => builder.with_token(token),
-                    None => builder,
-                }
-            }
-        };
-        let mut builder = builder.with_bucket_name(bucket);
-        if let Some(endpoint) = &location.endpoint {
-            builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
-        }
-        if let Some(region) = &location.region {
-            builder = builder.with_region(region);
-        }
-        let store = builder.build().map_err(|error| BucketError::Store { location: location.url.clone(), reason: reason_of(&error) })?;
-        Ok(Self { store: Arc::new(store), prefix, url: location.url.clone() })
+        let (store, prefix) = connect(location, credentials, None)?;
+        Ok(Self { store, prefix, url: location.url.clone() })
     }
 
     fn failed(&self) -> impl Fn(object_store::Error) -> BucketError {
@@ -202,19 +160,6 @@ impl Bucket {
         drop(file);
         tokio::fs::rename(&part, &path).await.map_err(file_failed)?;
         set_modified(&path, object).map_err(file_failed)
-    }
-}
-
-/// What a person can act on: the store's own code and message, where it answered with them.
-fn reason_of(error: &object_store::Error) -> String {
-    let text = error.to_string();
-    let within = |tag: &str| {
-        let (_, rest) = text.split_once(&format!("<{tag}>"))?;
-        rest.split_once(&format!("</{tag}>")).map(|(inner, _)| inner)
-    };
-    match (within("Code"), within("Message")) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        _ => text,
     }
 }
 
@@ -358,13 +303,5 @@ mod tests {
         assert_eq!(first, digest().await);
         put(&store, "exports/b.csv", "six").await;
         assert_ne!(first, digest().await);
-    }
-
-    #[test]
-    fn a_location_that_is_no_bucket_is_refused() {
-        for url in ["bills", "s3://", "http://bills/x", "s3:///x"] {
-            let location = BucketLocation { url: url.to_owned(), endpoint: None, region: None };
-            assert!(matches!(Bucket::open(&location, None), Err(BucketError::Location(_))), "{url}");
-        }
     }
 }

@@ -4,6 +4,14 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::depot::{Depot, DepotError, Remote};
+
+/// Of charges; also their folder in a bucket, as a backup has them.
+pub(super) const LAKE: &str = "lake";
+
+/// Of components.
+pub(super) const COMPONENTS: &str = "plugins-store";
+
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     #[error("another rerate is using {}", .0.display())]
@@ -16,6 +24,9 @@ pub enum DataDirError {
 #[derive(Debug)]
 pub struct DataDir {
     root: PathBuf,
+    charges: Depot,
+    component_files: Depot,
+    bucket: Option<Remote>,
     _lock: File,
 }
 
@@ -47,13 +58,23 @@ impl DataDir {
             Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse(root)),
             Err(TryLockError::Error(source)) => return Err(DataDirError::Io { path: lock_path, source }),
         }
-        let opened = Self { root, _lock: lock };
+        let (charges, component_files) = (Depot::local(&root.join(LAKE)), Depot::local(&root.join(COMPONENTS)));
+        let opened = Self { root, charges, component_files, bucket: None, _lock: lock };
         for folder in
             [opened.lake(), opened.overlays(), opened.spool(), opened.exports(), opened.scratch(), opened.plugins(), opened.components()]
         {
             fs::create_dir_all(&folder).map_err(io_at(&folder))?;
         }
         Ok(opened)
+    }
+
+    /// The same folder, whose charges and components are copies of what is in a bucket; copies of charges come to at most `limit` bytes.
+    /// To be called in a runtime.
+    pub fn with_bucket(self, bucket: Remote, limit: Option<u64>) -> Result<Self, DepotError> {
+        let charges = Depot::shared(&self.lake(), bucket.below(LAKE), limit)?;
+        // A component has at most 32 MiB, and those in use are read at each start: they are all kept.
+        let component_files = Depot::shared(&self.components(), bucket.below(COMPONENTS), None)?;
+        Ok(Self { charges, component_files, bucket: Some(bucket), ..self })
     }
 
     /// Waits until no other daemon is starting in this folder, and keeps others waiting as long as the value is there.
@@ -75,7 +96,22 @@ impl DataDir {
 
     /// Snapshots: one folder an import.
     pub fn lake(&self) -> PathBuf {
-        self.root.join("lake")
+        self.root.join(LAKE)
+    }
+
+    /// What the files here are copies of, if daemons share a bucket.
+    pub fn bucket(&self) -> Option<&Remote> {
+        self.bucket.as_ref()
+    }
+
+    /// What is below the lake, for those who read it or tell its names.
+    pub fn charges(&self) -> &Depot {
+        &self.charges
+    }
+
+    /// Deployed components, by `<digest>.wasm`.
+    pub fn component_files(&self) -> &Depot {
+        &self.component_files
     }
 
     /// Rated files, below the lake.
@@ -110,7 +146,7 @@ impl DataDir {
 
     /// Deployed components by digest.
     pub fn components(&self) -> PathBuf {
-        self.root.join("plugins-store")
+        self.root.join(COMPONENTS)
     }
 
     /// Compiled components. Native code: the sandbox checks it before it loads it.

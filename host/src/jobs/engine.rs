@@ -13,16 +13,21 @@ use super::lanes::{Lane, Metered, UnderWay};
 use super::plan::{Facts, Key, Plan, SumOutOfRange, Wanted, plan};
 use super::work::{self, Batch, Job};
 use super::{Inner, lock};
+use crate::depot::DepotError;
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
 use crate::domain::rule::{BillPeriod, Capability};
 use crate::events::Event;
-use crate::plugins::Plugins;
+use crate::plugins::{DeployError, Plugins};
 use crate::sandbox::{ConfigureError, Limits};
 use crate::store::{ChainEntry, ChainLink, FoundRun, NewRun, Run, RunState, StoreError, TenantQuota};
 
 /// After an error of the store: long enough not to fill the log, short enough to go on by itself.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// Before a run is tried again that failed because a bucket does not do its part: that was asked for as long already, and each attempt rates
+/// anew.
+const AGAIN_AFTER: Duration = Duration::from_secs(20);
 
 /// How often progress is told: it looks fluent and costs nothing.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -40,6 +45,8 @@ pub(super) enum ReconcileError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
+    Depot(#[from] DepotError),
+    #[error(transparent)]
     Sum(#[from] SumOutOfRange),
 }
 
@@ -48,7 +55,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
     let mut stop = inner.stop.subscribe();
     loop {
         let pause = match reconcile(&inner).await {
-            Ok(()) => None,
+            Ok(pause) => pause,
             Err(error) => {
                 tracing::error!(error = %Causes(&error), "what should be published cannot be worked out");
                 Some(RETRY)
@@ -89,10 +96,14 @@ impl std::fmt::Display for Causes<'_> {
     }
 }
 
-/// Looks once. What it starts goes on behind it.
-pub(super) async fn reconcile(inner: &Arc<Inner>) -> Result<(), ReconcileError> {
+/// Looks once. What it starts goes on behind it. Gives after how long it must look again, if by itself.
+pub(super) async fn reconcile(inner: &Arc<Inner>) -> Result<Option<Duration>, ReconcileError> {
     let seen = inner.wake.count();
     let mut facts = Facts::read(&inner.store).await?;
+    let (tried_again, pause) = try_again(inner, &facts).await?;
+    if tried_again {
+        facts = Facts::read(&inner.store).await?;
+    }
     let running: Vec<&Run> = facts.pending.iter().filter(|run| run.state == RunState::Running).collect();
     let abandoned: Vec<String> = {
         let lanes = lock(&inner.lanes);
@@ -121,7 +132,28 @@ pub(super) async fn reconcile(inner: &Arc<Inner>) -> Result<(), ReconcileError> 
         inner.settled.send_replace(seen);
     }
     open.retain(|_, run| run.state == RunState::Queued);
-    start_next(inner, &planned, open).await
+    start_next(inner, &planned, open).await?;
+    Ok(pause)
+}
+
+/// Queues runs that failed by no rule's fault once some time has passed. Whether any was, and when the next one's time comes.
+async fn try_again(inner: &Inner, facts: &Facts) -> Result<(bool, Option<Duration>), StoreError> {
+    let (mut tried, mut pause) = (false, None);
+    for run in facts.failed.iter().filter(|run| run.again && !facts.frozen.contains(&run.tenant_id)) {
+        let ended = run.finished_at.unwrap_or(run.created_at);
+        let passed = u64::try_from(inner.store.clock().now().0 - ended.0).map_or(AGAIN_AFTER, Duration::from_millis);
+        if let Some(rest) = AGAIN_AFTER.checked_sub(passed).filter(|rest| !rest.is_zero()) {
+            pause = Some(pause.map_or(rest, |pause: Duration| pause.min(rest)));
+            continue;
+        }
+        match inner.store.run_retry(&run.id, None).await {
+            Ok(run) => inner.tell_run(&run, RunState::Queued, None),
+            Err(StoreError::Conflict(_) | StoreError::NotFound { .. }) => {} // somebody was faster
+            Err(error) => return Err(error),
+        }
+        tried = true;
+    }
+    Ok((tried, pause))
 }
 
 /// A tenant that holds nothing in a month any more has no bill there; of one that is not active everything published stays.
@@ -142,7 +174,7 @@ async fn withdraw_unwanted(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<
 }
 
 /// Brings every wanted month one step on; gives the runs that are queued or running for it.
-async fn settle(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<BTreeMap<Key, Run>, StoreError> {
+async fn settle(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<BTreeMap<Key, Run>, ReconcileError> {
     let published: BTreeMap<Key, &Run> = facts.published.iter().map(|run| (Key::of(run), run)).collect();
     let pending: BTreeMap<Key, &Run> = facts.pending.iter().map(|run| (Key::of(run), run)).collect();
     let failed: BTreeSet<Key> = facts.failed.iter().map(Key::of).collect();
@@ -170,12 +202,12 @@ async fn settle(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<BTreeMap<Ke
 }
 
 /// The run that will make this month what it should be; none if it failed already or could be published at once.
-async fn want(inner: &Inner, key: &Key, wanted: &Wanted, pending: Option<&Run>, plan: &Plan) -> Result<Option<Run>, StoreError> {
+async fn want(inner: &Inner, key: &Key, wanted: &Wanted, pending: Option<&Run>, plan: &Plan) -> Result<Option<Run>, ReconcileError> {
     if let Some(run) = pending.filter(|run| run.identity == wanted.identity) {
         return Ok(Some(run.clone()));
     }
     match inner.store.run_find(&key.tenant, key.period, &key.currency, &wanted.identity).await? {
-        Some(FoundRun::Done(run)) if inner.has_overlay(&run) => {
+        Some(FoundRun::Done(run)) if inner.has_overlay(&run).await? => {
             inner.republish(Some(&run)).await?;
             return Ok(None);
         }
@@ -340,7 +372,11 @@ impl KnownHistory {
         if let Some(asks) = known.get(&key) {
             return *asks;
         }
-        let Ok(plugin) = plugins.load_stored(&link.digest) else { return false };
+        let plugin = match plugins.load_stored(&link.digest) {
+            Ok(plugin) => plugin,
+            // It may be loaded a moment later: its run must not be told that nothing was charged before.
+            Err(error) => return matches!(error, DeployError::Depot(_)),
+        };
         let charges = plugin.capabilities().contains(&Capability::Charge);
         let own = plugin.limits();
         let brief = Limits { fuel_base: ASKED_FUEL.min(own.fuel_base), deadline: ASKED_WITHIN.min(own.deadline), ..own.clone() };
@@ -374,8 +410,11 @@ impl Inner {
     }
 
     /// Whether a done run's files are still there.
-    fn has_overlay(&self, run: &Run) -> bool {
-        run.overlay.as_ref().is_some_and(|name| self.data.lake().join(name).is_file())
+    async fn has_overlay(&self, run: &Run) -> Result<bool, DepotError> {
+        match &run.overlay {
+            Some(name) => self.data.charges().has(name).await,
+            None => Ok(false),
+        }
     }
 
     pub(super) fn tell_run(&self, run: &Run, state: RunState, reason: Option<String>) {

@@ -13,12 +13,14 @@ use object_store::ObjectMeta;
 use tokio::sync::watch;
 use tracing::{Instrument, Span};
 
-use super::bucket::{self, Bucket, BucketError, BucketLocation, Credentials, place_of};
+use super::bucket::{self, Bucket, BucketError, Credentials, place_of};
 use super::customers::customers;
 use super::engine::Causes;
 use super::ingest::{IngestError, Ingested, ingest};
 use super::{Inner, lock};
 use crate::bills::{Bill, BillError, discover};
+use crate::depot::DepotError;
+use crate::depot::s3::BucketLocation;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
@@ -47,6 +49,8 @@ enum ImportError {
     Ingest(Box<IngestError>),
     #[error(transparent)]
     Lake(#[from] LakeError),
+    #[error(transparent)]
+    Depot(#[from] DepotError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{}", .0.join("; "))]
@@ -330,9 +334,13 @@ async fn read_and_publish(
     let folder = inner.data.lake().join(&import.id);
     let published = async {
         let (bill, dir, workers, progress) = (bill.clone(), folder.clone(), inner.options.workers, Arc::clone(progress));
+        let (lake, id) = (inner.data.charges().clone(), import.id.clone());
         let contents = blocking(move || {
             let ingested = ingest(&bill, &dir, workers, &progress)?;
-            contents_of(&dir, ingested)
+            let contents = contents_of(&dir, ingested)?;
+            let parts = contents.iter().flat_map(|content| &content.parts).map(|part| format!("{id}/{}", part.file_name));
+            lake.publish(&parts.collect::<Vec<_>>())?;
+            Ok(contents)
         });
         Ok::<_, ImportError>(inner.store.import_publish(&import.id, &contents.await?).await?)
     };
@@ -348,7 +356,7 @@ async fn read_and_publish(
         }
         Err(error) => {
             inner.store.import_discard(&import.id).await?;
-            let _ = std::fs::remove_dir_all(&folder); // what stays is removed at the next start
+            inner.data.charges().remove(&[import.id]).await; // what stays is litter
             Err(error)
         }
     }

@@ -18,8 +18,10 @@ mod importing;
 pub mod ingest;
 mod lanes;
 pub mod litter;
+mod named;
 pub mod overlaps;
 mod peers;
+pub mod place;
 mod plan;
 pub mod preview;
 mod quiet;
@@ -207,7 +209,7 @@ impl Working {
 
     /// Ends the tasks. A rating under way is given up; the next to work does it again.
     async fn end(self) {
-        let _ = self.inner.stop.send(true);
+        self.inner.stop.send_replace(true); // also for a task that does not listen yet
         lock(&self.inner.lanes).cancel_all();
         background::cancel(&self.inner, None);
         if let Some(progress) = &lock(&self.inner.imports).progress {
@@ -238,12 +240,14 @@ impl Jobs {
             stop: watch::channel(false).0,
             part: Mutex::default(),
         });
+        let (store, data) = (jobs.setup.store.clone(), Arc::clone(&jobs.setup.data));
         if jobs.setup.store.daemon().is_some() {
             peers::join(Arc::clone(&jobs)).await?;
         } else {
             *lock(&jobs.working) = Some(Working::begin(Arc::clone(&jobs.setup), None).await?);
             jobs.on_duty.send_replace(true);
         }
+        tokio::spawn(litter::tidy(store, data, jobs.on_duty.subscribe(), jobs.stop.subscribe()));
         Ok(jobs)
     }
 
@@ -291,7 +295,7 @@ impl Jobs {
 
     /// Ends the work, and lets another daemon take it.
     pub async fn stop(&self) {
-        let _ = self.stop.send(true);
+        self.stop.send_replace(true);
         let part = lock(&self.part).take();
         if let Some(part) = part {
             let _ = part.await;

@@ -3,11 +3,11 @@
 //! It reads what rating wrote down, so it tells what happened, not what the rules' conditions might let happen.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::depot::Depot;
 use crate::domain::columns::NULL_CODE;
 use crate::domain::money::Amount;
 use crate::lake::{LakeError, OverlayReader};
@@ -43,10 +43,10 @@ struct Applied {
 }
 
 /// Most charges first. Blocking: reads the run's file, a row group at a time.
-pub fn overlaps(lake: &Path, run: &Run) -> Result<Vec<Overlap>, OverlapError> {
+pub fn overlaps(lake: &Depot, run: &Run) -> Result<Vec<Overlap>, OverlapError> {
     let mut found = Found { run: &run.id, pairs: BTreeMap::new() };
     if let Some(overlay) = &run.overlay {
-        let overlay = OverlayReader::open(&lake.join(overlay))?;
+        let overlay = OverlayReader::open(&lake.hold().file(overlay).map_err(LakeError::from)?)?;
         for (group, _) in overlay.groups() {
             let rated = overlay.read(group)?;
             let mut sums: BTreeMap<u32, (u64, i128)> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Several daemons on one PostgreSQL and one data folder: one of them works, the others answer calls and stand by.
+//! Several daemons on one PostgreSQL, and on one data folder or one bucket: one of them works, the others answer calls and stand by.
 //!
 //! Who works is said by a lease in the database. Its holder renews it; one that cannot stops its work before the lease ends, and one that
 //! was stalled for longer finds every change refused, since each looks for the lease in its own transaction. What calls change through a

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::engine::{KnownHistory, ReconcileError};
+use super::engine::KnownHistory;
 use super::plan::{Facts, Key, Plan, SumOutOfRange, plan};
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
@@ -24,15 +24,6 @@ pub enum ReviewError {
     Sum(#[from] SumOutOfRange),
     #[error("the review stopped on a defect in rerate; the log says where")]
     Panicked,
-}
-
-impl From<ReconcileError> for ReviewError {
-    fn from(error: ReconcileError) -> Self {
-        match error {
-            ReconcileError::Store(error) => Self::Store(error),
-            ReconcileError::Sum(error) => Self::Sum(error),
-        }
-    }
 }
 
 /// What an assignment would do. Amounts are exact; what is refused is not counted in.

@@ -4,7 +4,6 @@
 //! or double a charge unnoticed. Nothing is stored. Blocking; what tenants are charged is not shown here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -12,6 +11,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::work::part_paths;
+use crate::depot::Depot;
 use crate::domain::charge::NO_CURRENCY;
 use crate::domain::columns::{Batch, NULL_CODE, TextColumn};
 use crate::domain::money::Amount;
@@ -119,7 +119,7 @@ fn once<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
 type Sums = [(u64, Amount); 2];
 
 /// The view's months, ordered by period and currency. Months without a charge of it are not in the answer.
-pub fn months(lake: &Path, snapshots: &[Arc<Snapshot>], selection: &Selection) -> Result<Vec<VirtualMonth>, VirtualError> {
+pub fn months(lake: &Depot, snapshots: &[Arc<Snapshot>], selection: &Selection) -> Result<Vec<VirtualMonth>, VirtualError> {
     let mut all: BTreeMap<(Period, String), Sums> = BTreeMap::new();
     for snapshot in snapshots.iter().filter(|snapshot| selection.looks_at(snapshot)) {
         for (currency, sums) in sums_of(lake, snapshot, selection)? {
@@ -145,9 +145,14 @@ fn add(sum: &mut (u64, Amount), more: (u64, Amount)) -> Result<(), VirtualError>
     Ok(())
 }
 
+fn open(lake: &Depot, snapshot: &Snapshot) -> Result<SnapshotReader, LakeError> {
+    let mut held = lake.hold();
+    SnapshotReader::open(&part_paths(&mut held, snapshot)?)
+}
+
 /// By currency, checked against what the import counted.
-fn sums_of(lake: &Path, snapshot: &Snapshot, selection: &Selection) -> Result<BTreeMap<String, Sums>, VirtualError> {
-    let reader = SnapshotReader::open(&part_paths(lake, snapshot))?;
+fn sums_of(lake: &Depot, snapshot: &Snapshot, selection: &Selection) -> Result<BTreeMap<String, Sums>, VirtualError> {
+    let reader = open(lake, snapshot)?;
     let columns = once(["BillingCurrency", "BilledCost"].into_iter().chain(selection.columns()));
     let mut sums: BTreeMap<String, Sums> = BTreeMap::new();
     for (group, _) in reader.groups() {
@@ -182,7 +187,7 @@ fn sums_of(lake: &Path, snapshot: &Snapshot, selection: &Selection) -> Result<BT
 
 /// Charges of the view in these snapshots from a place on, at most `limit`.
 pub fn page(
-    lake: &Path,
+    lake: &Depot,
     snapshots: &[Arc<Snapshot>],
     selection: &Selection,
     columns: &[String],
@@ -193,7 +198,7 @@ pub fn page(
     let mut scanned = 0;
     let begin = from.map_or("", |(snapshot, _, _)| snapshot.as_str());
     for snapshot in snapshots.iter().filter(|snapshot| selection.looks_at(snapshot) && snapshot.id.as_str() >= begin) {
-        let reader = SnapshotReader::open(&part_paths(lake, snapshot))?;
+        let reader = open(lake, snapshot)?;
         for (number, (group, rows)) in reader.groups().into_iter().enumerate() {
             let first = match from {
                 Some((id, at, row)) if *id == snapshot.id => match number.cmp(at) {

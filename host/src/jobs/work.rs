@@ -13,9 +13,11 @@ use super::lanes::{Lane, Metered, Verdict};
 use super::plan::{Key, Month, Plan, Wanted};
 use super::rate::{PeriodRequest, RateError, RunRequest, SnapshotInput, rate_period};
 use super::{Inner, lock, quiet};
+use crate::depot::{DepotError, Hold};
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
-use crate::lake;
+use crate::lake::{self, LakeError};
+use crate::plugins::DeployError;
 use crate::rating::{ChainRule, Month as Rated, MonthError, Owners, RunFailure, RunOutcome};
 use crate::store::{PeriodSplit, Recorded, Run, RunInputs, RunResult, RunState, Snapshot, StoreError};
 use crate::telemetry;
@@ -53,17 +55,18 @@ pub(super) async fn rate(inner: &Arc<Inner>, mut batch: Batch) -> Vec<Batch> {
 
 async fn rate_to_its_end(inner: &Arc<Inner>, batch: Batch) -> Vec<Batch> {
     let runs: Vec<Run> = batch.jobs.iter().map(|job| job.run.clone()).collect();
-    let reason = match try_rate(inner, batch).await {
+    let (reason, again) = match try_rate(inner, batch).await {
         Ok(aside) => return aside,
-        Err(Stopped::Store(error)) => Causes(&error).to_string(),
-        Err(Stopped::Reason(reason)) => reason,
+        Err(Stopped::Store(error)) => (Causes(&error).to_string(), false),
+        Err(Stopped::Reason(reason)) => (reason, false),
+        Err(Stopped::Depot(error)) => (error.to_string(), error.is_passing()),
         // Overtaken, or the daemon stops and the next start takes them up again.
         Err(Stopped::Cancelled) => return Vec::new(),
     };
     tracing::error!(reason, "a rating failed");
     telemetry::failed(&Span::current());
     for run in &runs {
-        fail(inner, run, &reason).await;
+        fail(inner, run, &reason, again).await;
     }
     Vec::new()
 }
@@ -71,6 +74,8 @@ async fn rate_to_its_end(inner: &Arc<Inner>, batch: Batch) -> Vec<Batch> {
 enum Stopped {
     Store(StoreError),
     Reason(String),
+    /// Files that could not be had, or not made everybody's.
+    Depot(DepotError),
     Cancelled,
 }
 
@@ -88,8 +93,9 @@ async fn try_rate(inner: &Arc<Inner>, batch: Batch) -> Result<Vec<Batch>, Stoppe
     };
     let (working, progress) = (Arc::clone(inner), Arc::clone(&batch.progress));
     let work = move || {
-        let prepared = prepare(&working, batch, &month);
-        let rated = prepared.request.map(|request| rate_period(request, &progress));
+        let mut held = working.data.charges().hold();
+        let prepared = prepare(&working, batch, &month, &mut held);
+        let rated = prepared.request.map(|request| rate_period(request.map_err(LakeError::from)?, &progress));
         let recorded = match &rated {
             Some(Ok(rated)) => record(&working, &prepared.jobs, &rated.runs, prepared.inputs),
             _ => Ok(Vec::new()),
@@ -104,35 +110,39 @@ async fn try_rate(inner: &Arc<Inner>, batch: Batch) -> Result<Vec<Batch>, Stoppe
         Lane::Aside => quiet::quietly(work).await,
     }
     .ok_or_else(|| Stopped::Reason("the rating stopped on a defect in rerate; the log says where".to_owned()))?;
-    for (run, reason) in &refused {
-        fail(inner, run, reason).await;
+    for (run, reason, again) in &refused {
+        fail(inner, run, reason, *again).await;
     }
     let rated = match rated {
         None => return Ok(Vec::new()),
         Some(Ok(rated)) => rated,
         Some(Err(RateError::Month(MonthError::Cancelled))) => return Err(Stopped::Cancelled),
+        Some(Err(RateError::Lake(LakeError::Depot(error)))) => return Err(Stopped::Depot(error)),
         Some(Err(error)) => return Err(Stopped::Reason(Causes(&error).to_string())),
     };
     check_split(&rated, &tenants, &month.splits).map_err(Stopped::Reason)?;
     let millis = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
-    let recorded = recorded.map_err(Stopped::Reason)?;
+    let recorded = recorded?;
     let aside = publish(inner, lane, jobs, rated, recorded, month, millis).await?;
     Ok(aside.into_iter().map(|job| aside_of(job, &plan)).collect())
 }
 
-/// What a replay of each run needs; nothing for one that failed.
+/// What a replay of each run needs; nothing for one that failed. What was rated is everybody's after this, and named by nobody yet.
 fn record(
     inner: &Inner,
     jobs: &[Job],
     outcomes: &[Result<RunOutcome, RunFailure>],
     inputs: Vec<RunInputs>,
-) -> Result<Vec<Option<Recorded>>, String> {
+) -> Result<Vec<Option<Recorded>>, Stopped> {
     let recorded = jobs.iter().zip(outcomes).zip(inputs).map(|((job, outcome), inputs)| {
         let path = inner.data.lake().join(overlay_name(&job.run));
-        let digest = outcome.is_ok().then(|| sha256_of(&path).map_err(|error| format!("{}: {error}", path.display())));
+        let digest = outcome.is_ok().then(|| sha256_of(&path).map_err(|error| Stopped::Reason(format!("{}: {error}", path.display()))));
         Ok(digest.transpose()?.map(|overlay_sha256| Recorded { inputs, overlay_sha256 }))
     });
-    recorded.collect()
+    let recorded = recorded.collect::<Result<Vec<_>, Stopped>>()?;
+    let rated = jobs.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()).map(|(job, _)| overlay_name(&job.run));
+    inner.data.charges().publish(&rated.collect::<Vec<_>>()).map_err(Stopped::Depot)?;
+    Ok(recorded)
 }
 
 /// SHA-256 of a file, in hex.
@@ -166,7 +176,7 @@ async fn publish(
                     }
                     lock(&inner.lanes).set_aside(&job.run.tenant_id);
                     telemetry::failed(&job.span);
-                    fail(inner, &job.run, &reason).await;
+                    fail(inner, &job.run, &reason, false).await;
                 }
             },
         }
@@ -175,11 +185,8 @@ async fn publish(
     let splits: Vec<PeriodSplit> = if lane == Lane::Shared { month.splits.into_values().collect() } else { Vec::new() };
     let published = inner.store.runs_publish(&results, &splits).await?;
     let kept: BTreeSet<&str> = published.iter().map(|run| run.id.as_str()).collect();
-    for (run, _) in results.iter().filter(|(run, _)| !kept.contains(run.as_str())) {
-        if let Some(job) = jobs.iter().find(|job| job.run.id == *run) {
-            let _ = std::fs::remove_file(inner.data.lake().join(overlay_name(&job.run)));
-        }
-    }
+    let overtaken = results.iter().filter(|(run, _)| !kept.contains(run.as_str())).filter_map(|(_, result)| result.overlay.clone());
+    inner.data.charges().remove(&overtaken.collect::<Vec<_>>()).await;
     for run in &published {
         inner.tally.run_done(run.charges);
         inner.tell_run(run, RunState::Done, None);
@@ -199,9 +206,10 @@ fn aside_of(job: Job, plan: &Arc<Plan>) -> Batch {
     Batch { lane: Lane::Aside, period, jobs, plan: Arc::clone(plan), progress: Arc::new(Progress::new()) }
 }
 
-/// Ends a run badly; what is published stays.
-async fn fail(inner: &Inner, run: &Run, reason: &str) {
-    match inner.store.run_fail(&run.id, reason).await {
+/// Ends a run badly; what is published stays. `again`: no rule is at fault, and it is tried again after a while.
+async fn fail(inner: &Inner, run: &Run, reason: &str, again: bool) {
+    let failed = if again { inner.store.run_fail_for_now(&run.id, reason).await } else { inner.store.run_fail(&run.id, reason).await };
+    match failed {
         Ok(run) => {
             inner.tally.run_failed();
             tracing::warn!(run = run.id, tenant = run.tenant_id, period = %run.period, reason, "run failed; the last good one stays");
@@ -213,8 +221,8 @@ async fn fail(inner: &Inner, run: &Run, reason: &str) {
 }
 
 /// Where a run's rated charges are, below the lake's folder.
-pub(super) fn overlay_name(run: &Run) -> PathBuf {
-    PathBuf::from("rated").join(run.period.to_string()).join(format!("{}.parquet", run.id))
+pub(super) fn overlay_name(run: &Run) -> String {
+    format!("rated/{}/{}.parquet", run.period, run.id)
 }
 
 fn result_of(outcome: RunOutcome, run: &Run, rating_millis: i64) -> RunResult {
@@ -227,7 +235,7 @@ fn result_of(outcome: RunOutcome, run: &Run, rating_millis: i64) -> RunResult {
         findings: outcome.findings,
         lines: outcome.lines,
         logs: outcome.logs,
-        overlay: Some(overlay_name(run).display().to_string()),
+        overlay: Some(overlay_name(run)),
         rating_millis,
         recorded: None,
     }
@@ -238,14 +246,15 @@ struct Prepared {
     jobs: Vec<Job>,
     /// As `jobs`.
     inputs: Vec<RunInputs>,
-    refused: Vec<(Run, String)>,
+    /// With the reason, and whether it may be another one soon.
+    refused: Vec<(Run, String, bool)>,
     /// By the request's index.
     tenants: Vec<String>,
-    request: Option<PeriodRequest>,
+    request: Option<Result<PeriodRequest, DepotError>>,
 }
 
-/// Pins every rule's component and numbers the tenants. Blocking: components may have to be loaded.
-fn prepare(inner: &Inner, batch: Batch, month: &Month) -> Prepared {
+/// Pins every rule's component, has the charges at hand and numbers the tenants. Blocking: components may have to be loaded.
+fn prepare(inner: &Inner, batch: Batch, month: &Month, held: &mut Hold) -> Prepared {
     let holders = month.sources.iter().flat_map(|source| source.holders.values().cloned());
     let tenants: BTreeSet<String> = holders.chain(batch.jobs.iter().map(|job| job.key.tenant.clone())).collect();
     let tenants: Vec<String> = tenants.into_iter().collect();
@@ -258,26 +267,30 @@ fn prepare(inner: &Inner, batch: Batch, month: &Month) -> Prepared {
                 inputs.push(batch.plan.inputs(&job.key, &job.wanted));
                 jobs.push(job);
             }
-            Err(reason) => {
+            Err((reason, again)) => {
                 telemetry::failed(&job.span);
-                refused.push((job.run, reason));
+                refused.push((job.run, reason, again));
             }
         }
     }
-    let sources = month.sources.iter().map(|source| SnapshotInput {
-        parts: part_paths(&inner.data.lake(), &source.snapshot),
-        owners: Owners::BySubAccount(
-            source.holders.iter().map(|(account, id)| (account.clone(), numbers[id.as_str()])).collect::<HashMap<_, _>>(),
-        ),
-        totals: source.snapshot.totals.iter().map(|t| lake::CurrencyTotal { currency: t.currency.clone(), billed: t.billed }).collect(),
+    let sources = month.sources.iter().map(|source| {
+        let owners = source.holders.iter().map(|(account, id)| (account.clone(), numbers[id.as_str()])).collect::<HashMap<_, _>>();
+        let totals = &source.snapshot.totals;
+        Ok(SnapshotInput {
+            parts: part_paths(held, &source.snapshot)?,
+            owners: Owners::BySubAccount(owners),
+            totals: totals.iter().map(|t| lake::CurrencyTotal { currency: t.currency.clone(), billed: t.billed }).collect(),
+        })
     });
-    let request = (!runs.is_empty()).then(|| PeriodRequest {
-        period: batch.period,
-        snapshots: sources.collect(),
-        payers: batch.plan.payers.clone(),
-        runs,
-        workers: batch.lane.workers(inner.options.workers),
-        batch_rows: None,
+    let request = (!runs.is_empty()).then(|| {
+        Ok(PeriodRequest {
+            period: batch.period,
+            snapshots: sources.collect::<Result<_, DepotError>>()?,
+            payers: batch.plan.payers.clone(),
+            runs,
+            workers: batch.lane.workers(inner.options.workers),
+            batch_rows: None,
+        })
     });
     drop(numbers);
     Prepared { jobs, inputs, refused, tenants, request }
@@ -306,14 +319,18 @@ pub(super) fn note_of(run: &Run) -> String {
     note.to_string()
 }
 
-fn rules_of(inner: &Inner, job: &Job) -> Result<Vec<ChainRule>, String> {
+/// Or why not, and whether that may pass.
+fn rules_of(inner: &Inner, job: &Job) -> Result<Vec<ChainRule>, (String, bool)> {
     let wanted = &job.wanted;
     let rules = wanted.chain.iter().zip(&wanted.earlier).map(|(link, earlier)| {
         if link.disabled {
             let (title, plugin) = (&link.title, &link.plugin);
-            return Err(format!("rule {title:?}: its plugin {plugin} is disabled; enable it, or take the rule off the chain"));
+            return Err((format!("rule {title:?}: its plugin {plugin} is disabled; enable it, or take the rule off the chain"), false));
         }
-        let plugin = inner.plugins.load_stored(&link.digest).map_err(|error| format!("rule {:?}: {}", link.title, Causes(&error)))?;
+        let plugin = inner.plugins.load_stored(&link.digest).map_err(|error| {
+            let passes = matches!(&error, DeployError::Depot(error) if error.is_passing());
+            (format!("rule {:?}: {}", link.title, Causes(&error)), passes)
+        })?;
         Ok(ChainRule {
             id: link.rule_id.clone(),
             title: link.title.clone(),
@@ -325,9 +342,10 @@ fn rules_of(inner: &Inner, job: &Job) -> Result<Vec<ChainRule>, String> {
     rules.collect()
 }
 
-/// A snapshot's files, in the order in which they were written.
-pub(super) fn part_paths(lake: &Path, snapshot: &Snapshot) -> Vec<PathBuf> {
-    snapshot.parts.iter().map(|part| lake.join(&snapshot.location).join(&part.file_name)).collect()
+/// A snapshot's files, in the order in which they were written; at hand for as long as they are held. Blocking.
+pub(super) fn part_paths(held: &mut Hold, snapshot: &Snapshot) -> Result<Vec<PathBuf>, DepotError> {
+    let names = snapshot.parts.iter().map(|part| (format!("{}/{}", snapshot.location, part.file_name), Some(part.bytes)));
+    held.files(&names.collect::<Vec<_>>())
 }
 
 /// What was read row by row must be what the import counted by account.

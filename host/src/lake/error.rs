@@ -3,12 +3,16 @@ use std::path::{Path, PathBuf};
 
 use parquet::errors::ParquetError;
 
+use crate::depot::DepotError;
 use crate::domain::chunk::ChunkId;
 use crate::domain::rated::GroupRef;
 
 /// Why charges could not be stored or read.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
+    /// A file is not at hand and cannot be had.
+    #[error(transparent)]
+    Depot(#[from] DepotError),
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("{}: {source}", path.display())]

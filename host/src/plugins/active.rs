@@ -2,7 +2,6 @@
 //! pointer in the store; who holds the component from before keeps it for as long as it runs.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::check::told;
@@ -10,6 +9,7 @@ use super::deploy::{DeployError, digest_of};
 use super::files::Files;
 use super::registry::Registry;
 use super::signature::{self, Verdict};
+use crate::depot::Depot;
 use crate::events::{Event, Events};
 use crate::sandbox::{Plugin, Sandbox};
 use crate::store::{self, Actor, Origin, PluginVersion, Shadow, SigningPolicy, Store, StoreError};
@@ -28,17 +28,18 @@ pub struct Plugins {
 }
 
 impl Plugins {
-    /// Keeps components in `folder`, clears up after a process that stopped in the middle of a deployment, and loads those in use.
+    /// Keeps components in a depot, clears up after a process that stopped in the middle of a deployment, and loads those in use.
     pub async fn open(
-        folder: &Path,
+        depot: Depot,
         sandbox: Sandbox,
         store: Store,
         events: Events,
         changed: impl Fn() + Send + Sync + 'static,
     ) -> Result<Arc<Self>, DeployError> {
-        let files = Files::open(folder)?;
+        let is_shared = store.daemon().is_some() && depot.remote().is_none();
+        let files = Files::open(depot)?;
         let interrupted = store.deployments_interrupt().await?;
-        let strays = files.remove_strays(&store.plugin_digests().await?.into_iter().collect(), store.daemon().is_some())?;
+        let strays = files.remove_strays(&store.plugin_digests().await?.into_iter().collect(), is_shared)?;
         if interrupted > 0 || strays > 0 {
             tracing::warn!(interrupted, strays, "deployments were interrupted when the daemon stopped; what they left is removed");
         }
@@ -165,7 +166,8 @@ impl Plugins {
         self.version_of(name, digest).await?;
         self.store.by_actor(by).plugin_version_delete(digest, expected).await?;
         self.forget_unused().await?;
-        self.files.remove(digest)
+        self.files.remove(digest).await;
+        Ok(())
     }
 
     /// A stored version, if it is one of this plugin.

@@ -14,6 +14,7 @@ use super::cases::{self, SelfTest};
 use super::check::{RefusedRule, schema_of, told};
 use super::signature::{self, Verdict};
 use crate::clock::Moment;
+use crate::depot::DepotError;
 use crate::events::Event;
 use crate::sandbox::{ConfigureError, Meter, Plugin, Quota, Refusal};
 use crate::store::{
@@ -47,6 +48,8 @@ pub enum DeployError {
     Store(#[from] StoreError),
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Depot(#[from] DepotError),
     #[error("the stored component {0} is not what it was: its file has changed")]
     Damaged(String),
     #[error("the daemon is stopping")]

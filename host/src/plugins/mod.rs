@@ -20,6 +20,7 @@ pub mod watch;
 pub use active::Plugins;
 pub use check::{CheckError, RefusedRule, VersionCheck};
 pub use deploy::{DeployError, Deployed, MAX_COMPONENT_BYTES, Outcome, Submission, digest_of};
+pub(crate) use files::name_of;
 pub use folder::{deploy_builtins, watch_folder};
 
 /// Bytes as small hexadecimal digits.

@@ -87,6 +87,15 @@ impl Store {
         Ok(sqlx::query_scalar(statement(there)).fetch_one(&self.read).await?)
     }
 
+    /// How many daemons but this one are there.
+    pub(super) async fn daemons_but(&self, daemon: &str) -> Result<i64> {
+        let there = format!(
+            "SELECT COUNT(*) FROM leases WHERE name LIKE '{DAEMON}!_%' ESCAPE '!' AND name <> $1 AND expires_at > {}",
+            self.kind.now()
+        );
+        Ok(sqlx::query_scalar(statement(there)).bind(daemon).fetch_one(&self.read).await?)
+    }
+
     /// Says that this daemon is gone, and forgets those that have been for an hour.
     pub async fn daemon_leave(&self) -> Result<()> {
         let Some(daemon) = self.daemon() else { return Ok(()) };

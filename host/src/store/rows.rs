@@ -15,8 +15,8 @@ use super::dialect::{Kind, migrations};
 use super::leases::statement;
 use super::{DbPool, DbRow, Result, StoreError, Tx};
 
-/// What belongs to running daemons, not to the data.
-const LEFT_OUT: [&str; 4] = ["_sqlx_migrations", "leases", "messages", "imports"];
+/// What belongs to running daemons, not to the data. What is restored lies in a folder, whatever bucket it was in.
+const LEFT_OUT: [&str; 5] = ["_sqlx_migrations", "leases", "messages", "imports", "lake_place"];
 
 /// A row by column.
 pub type Columns = Map<String, Value>;
@@ -45,6 +45,15 @@ impl Dump {
             return Err(StoreError::Invalid("this is not a database of rerate's".to_owned()));
         }
         Ok(sqlx::query_scalar("SELECT version FROM _sqlx_migrations ORDER BY version").fetch_all(&mut *self.tx).await?)
+    }
+
+    /// The bucket in which the files are that the rows name, if they are not in the daemon's folder.
+    pub async fn bucket(&mut self) -> Result<Option<String>> {
+        if !all_tables(&mut self.tx, self.kind).await?.iter().any(|table| table == "lake_place") {
+            return Ok(None); // as an older program left it
+        }
+        let taken = sqlx::query_scalar("SELECT location FROM lake_place WHERE settled_at IS NOT NULL");
+        Ok(taken.fetch_optional(&mut *self.tx).await?)
     }
 
     pub async fn tables(&mut self) -> Result<Vec<String>> {

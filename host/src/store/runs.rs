@@ -8,11 +8,10 @@ use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
 use super::inputs::{Recorded, record};
-use super::integrations::shortened;
 use super::run_logs::put_logs;
 use super::splits::{PeriodSplit, put_split};
 use super::values::{count, counted, json, to_json};
-use super::{DbRow, MAX_TEXT, Page, PageRequest, Result, Store, StoreError, Tx, unchanged};
+use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx};
 use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
@@ -66,6 +65,9 @@ pub struct Run {
     pub progress_done: u64,
     pub progress_total: u64,
     pub failure: Option<String>,
+    /// Failed, and no rule is at fault: it is tried again by itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
     pub chain: Vec<ChainEntry>,
     /// Ids of the snapshots that go in.
     pub snapshots: Vec<String>,
@@ -96,6 +98,7 @@ impl FromRow<'_, DbRow> for Run {
             progress_done: count(row, "progress_done")?,
             progress_total: count(row, "progress_total")?,
             failure: row.try_get("failure")?,
+            again: row.try_get::<i64, _>("again")? != 0,
             chain: json(row, "chain")?,
             snapshots: json(row, "snapshots")?,
             charges: count(row, "charges")?,
@@ -235,33 +238,6 @@ impl Store {
         }
         tx.commit().await?;
         Ok(published)
-    }
-
-    /// A queued or running run ends badly; what is published stays.
-    pub async fn run_fail(&self, id: &str, reason: &str) -> Result<Run> {
-        let failed = sqlx::query_as(
-            "UPDATE runs SET state = 'failed', failure = $2, finished_at = $3 WHERE id = $1 AND state IN ('queued', 'running') RETURNING *",
-        )
-        .bind(id)
-        .bind(shortened(reason, MAX_TEXT))
-        .bind(self.clock.now());
-        self.changed(self.change_one(failed).await?, id, "fail").await
-    }
-
-    /// Queues a failed run again. Only the newest of its tenant, period and currency: what a newer one did stays.
-    pub async fn run_retry(&self, id: &str, expected: Option<i64>) -> Result<Run> {
-        let mut tx = self.begin().await?;
-        let found: Option<Run> = sqlx::query_as("SELECT * FROM runs WHERE id = $1").bind(id).fetch_optional(&mut *tx).await?;
-        let before = found.filter(|run| self.view.sees(&run.tenant_id)).ok_or_else(|| StoreError::not_found("run", id))?;
-        unchanged("run", id, before.tag(), expected)?;
-        let queued = sqlx::query_as(
-            "UPDATE runs SET state = 'queued', failure = NULL, started_at = NULL, finished_at = NULL, progress_done = 0 \
-             WHERE id = $1 AND state = 'failed' AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.tenant_id = runs.tenant_id \
-             AND n.period = runs.period AND n.currency = runs.currency AND n.id > runs.id) RETURNING *",
-        );
-        let queued = queued.bind(id).fetch_optional(&mut *tx).await?;
-        tx.commit().await?;
-        self.changed(queued, id, "be tried again").await
     }
 
     /// The files of rated charges that runs name.
@@ -428,7 +404,7 @@ impl Store {
     }
 
     /// The answer of a change of state, or why it was not made.
-    async fn changed(&self, changed: Option<Run>, id: &str, verb: &str) -> Result<Run> {
+    pub(super) async fn changed(&self, changed: Option<Run>, id: &str, verb: &str) -> Result<Run> {
         match changed {
             Some(run) => Ok(run),
             None => {

@@ -68,7 +68,7 @@ async fn only_the_whole_token_in_the_right_scheme_opens() {
 #[tokio::test]
 async fn the_administrators_token_is_written_once_for_its_owner_only() {
     let app = TestApp::new().await;
-    let path = auth::ensure_admin_token(&app.state.store, app.folder.path()).await.unwrap();
+    let path = auth::ensure_admin_token(&app.state.store, app.folder.path(), false).await.unwrap();
     assert_eq!(path, app.folder.path().join("admin.token"));
     #[cfg(unix)]
     {
@@ -76,14 +76,14 @@ async fn the_administrators_token_is_written_once_for_its_owner_only() {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
     let text = std::fs::read_to_string(&path).unwrap();
-    let again = auth::ensure_admin_token(&app.state.store, app.folder.path()).await.unwrap();
+    let again = auth::ensure_admin_token(&app.state.store, app.folder.path(), false).await.unwrap();
     assert_eq!(std::fs::read_to_string(again).unwrap(), text);
     let admin = TestApp { token: text.trim().to_owned(), ..app };
     assert_eq!(admin.get("/v1/whoami").await.ok(200)["name"], "administrator");
 
     // A lost file is replaced, and what was in it opens nothing any more.
     std::fs::remove_file(&path).unwrap();
-    auth::ensure_admin_token(&admin.state.store, admin.folder.path()).await.unwrap();
+    auth::ensure_admin_token(&admin.state.store, admin.folder.path(), false).await.unwrap();
     assert_ne!(std::fs::read_to_string(&path).unwrap(), text);
     assert_eq!(admin.get("/v1/whoami").await.problem(), REFUSED);
 }

@@ -102,7 +102,7 @@ fn rate_chains(
             Err(error) => return Err(error),
         }
     }
-    for ((number, metered), outcome) in numbers.into_iter().zip(rate_again(again, &replayer.data.lake(), workers, None, progress)?) {
+    for ((number, metered), outcome) in numbers.into_iter().zip(rate_again(again, replayer.data.charges(), workers, None, progress)?) {
         outcomes[number] = outcome.map_err(|failure| metered.told(&failure));
     }
     Ok(outcomes)
@@ -130,7 +130,7 @@ struct Both<'a> {
 
 impl Both<'_> {
     fn compare(&self, replayer: &Replayer, top: usize, progress: &Progress) -> Result<Result<Difference, String>, ReplayError> {
-        let lake = replayer.data.lake();
+        let lake = replayer.data.charges();
         let Other { recording, before: chain, after, .. } = self.other;
         let run = &recording.run;
         let ids = |chain: &[ChainEntry]| chain.iter().map(|entry| entry.rule_id.clone()).collect::<Vec<_>>();
@@ -139,7 +139,7 @@ impl Both<'_> {
         let side = |overlay, outcome: &'_ RunOutcome| (overlay, outcome.billed, outcome.charged);
         let stored = *chain == run.chain;
         let overlay_before = if stored {
-            match recording.overlay(&lake) {
+            match recording.overlay(&mut lake.hold())? {
                 Some(path) => OverlayReader::open(&path)?,
                 None => return Ok(Err(format!("the rated charges of the run {} are gone", run.id))),
             }
@@ -173,7 +173,7 @@ impl Both<'_> {
         let RunOutcome { by_rule, lines, findings, .. } = self.outcome;
         let after = Side { overlay, billed, charged, rules: &rules_after, by_rule, lines, findings };
         let parts = recording.parts();
-        match compare(&recording.charges(&lake)?, &parts, before, after, top, progress) {
+        match compare(&recording.charges(lake)?, &parts, before, after, top, progress) {
             Ok(difference) => Ok(Ok(difference)),
             Err(CompareError::Lake(error)) => Err(error.into()),
             Err(CompareError::Cancelled) => Err(ReplayError::Cancelled),

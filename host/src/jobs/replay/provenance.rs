@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::recording::{Holders, Recording, ReplayError};
+use super::recording::{Holders, Recording, ReplayError, open_snapshots};
 use super::{ReplayOptions, Replayer};
 use crate::domain::charge::{SHOWN, SHOWN_TO_TENANTS};
 use crate::domain::money::Amount;
@@ -18,7 +18,7 @@ use crate::domain::progress::Progress;
 use crate::domain::rated::{GroupRef, RatedLine};
 use crate::domain::rule::{BillPeriod, Treatment};
 use crate::jobs::address::Address;
-use crate::lake::{Accounts, Cursor, Filter, OverlayReader, SnapshotReader, Test, read_page};
+use crate::lake::{Accounts, Cursor, Filter, LakeError, OverlayReader, Test, read_page};
 use crate::rating::{self, Chain, RunInput, Trace, Watch};
 use crate::store::{Run, Snapshot};
 
@@ -186,11 +186,9 @@ fn find(this: &Replayer, run: &Run, snapshots: &[&Snapshot], key: &str) -> Resul
         let (charged, treatment) = (line.customer_cost, line.treatment);
         return Ok(Found { charge: said(line), charged, treatment, place: Place::Added(at), billing_account: String::new() });
     }
-    let lake = this.data.lake();
-    let parts: Vec<_> = snapshots.iter().flat_map(|snapshot| crate::jobs::work::part_paths(&lake, snapshot)).collect();
-    let charges = SnapshotReader::open(&parts)?;
-    let overlay = run.overlay.as_ref().map(|name| lake.join(name)).ok_or_else(none)?;
-    let overlay = OverlayReader::open(&overlay)?;
+    let lake = this.data.charges();
+    let charges = open_snapshots(lake, snapshots.iter().copied())?;
+    let overlay = OverlayReader::open(&lake.hold().file(run.overlay.as_ref().ok_or_else(none)?).map_err(LakeError::from)?)?;
     let numbering = crate::jobs::address::Parts::of(snapshots.iter().copied());
     let columns = [&SHOWN[..], &["x_SourceRowKey", BILLING_ACCOUNT]].concat();
     let page = match key.parse::<Address>() {
@@ -243,7 +241,7 @@ fn said(line: &RatedLine) -> Map<String, Value> {
 fn trace(this: &Replayer, recording: &Recording, group: GroupRef, row: u32, progress: &Progress) -> Result<Trace, ReplayError> {
     let run = &recording.run;
     let rules = recording.rules(&this.plugins)?;
-    let charges = recording.charges(&this.data.lake())?;
+    let charges = recording.charges(this.data.charges())?;
     let bill = BillPeriod { period: run.period, currency: run.currency.clone() };
     let all = charges.groups();
     let alone: Vec<(GroupRef, u32)> = all.iter().filter(|(known, _)| *known == group).copied().collect();

@@ -5,6 +5,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::depot::{Depot, DepotError, Hold};
 use crate::domain::columns::TextColumn;
 use crate::domain::progress::Progress;
 use crate::domain::rule::Earlier;
@@ -95,9 +96,8 @@ impl Recording {
     }
 
     /// The charges that the run was made of.
-    pub(in crate::jobs) fn charges(&self, lake: &Path) -> Result<SnapshotReader, ReplayError> {
-        let parts: Vec<PathBuf> = self.snapshots.iter().flat_map(|snapshot| part_paths(lake, snapshot)).collect();
-        Ok(SnapshotReader::open(&parts)?)
+    pub(in crate::jobs) fn charges(&self, lake: &Depot) -> Result<SnapshotReader, ReplayError> {
+        Ok(open_snapshots(lake, self.snapshots.iter().map(AsRef::as_ref))?)
     }
 
     pub(in crate::jobs) fn parts(&self) -> Parts {
@@ -122,14 +122,28 @@ impl Recording {
         rules.collect()
     }
 
-    /// Where it is stored, if its file is still there.
-    pub(in crate::jobs) fn overlay(&self, lake: &Path) -> Option<PathBuf> {
-        self.run.overlay.as_ref().map(|name| lake.join(name)).filter(|path| path.is_file())
+    /// Where it is stored, if its file is still there; at hand for as long as it is held.
+    pub(in crate::jobs) fn overlay(&self, held: &mut Hold) -> Result<Option<PathBuf>, ReplayError> {
+        let Some(name) = &self.run.overlay else { return Ok(None) };
+        match held.file(name) {
+            Ok(path) => Ok(Some(path).filter(|path| path.is_file())),
+            Err(DepotError::Missing { .. }) => Ok(None),
+            Err(error) => Err(LakeError::from(error).into()),
+        }
     }
 
     fn sources(&self) -> &[SourceInputs] {
         &self.recorded.inputs.sources
     }
+}
+
+/// The charges of some snapshots, read together. Blocking.
+pub(super) fn open_snapshots<'a>(lake: &Depot, snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Result<SnapshotReader, LakeError> {
+    let (mut held, mut parts) = (lake.hold(), Vec::new());
+    for snapshot in snapshots {
+        parts.extend(part_paths(&mut held, snapshot)?);
+    }
+    SnapshotReader::open(&parts)
 }
 
 pub(in crate::jobs) fn rule_of(plugins: &Plugins, entry: &ChainEntry, earlier: Vec<Earlier>) -> Result<ChainRule, ReplayError> {
@@ -153,7 +167,7 @@ pub(in crate::jobs) struct Again<'a> {
 /// Rates recorded runs of one period again, together where their records agree. Gives their outcomes in the order asked.
 pub(in crate::jobs) fn rate_again(
     mut again: Vec<Again<'_>>,
-    lake: &Path,
+    lake: &Depot,
     workers: usize,
     batch_rows: Option<NonZero<usize>>,
     progress: &Progress,
@@ -165,7 +179,8 @@ pub(in crate::jobs) fn rate_again(
         let group = std::mem::replace(&mut again, rest);
         let holders = Holders::of(&group.iter().map(|a| a.recording).collect::<Vec<_>>())
             .ok_or_else(|| ReplayError::Defect("the recorded holders of a run contradict each other".to_owned()))?;
-        let request = request(group, holders, lake, workers, batch_rows);
+        let mut held = lake.hold();
+        let request = request(group, holders, &mut held, workers, batch_rows)?;
         outcomes.extend(rate_period(request, progress)?.runs);
     }
     Ok(outcomes)
@@ -190,14 +205,19 @@ fn together(again: &[Again<'_>]) -> usize {
     1
 }
 
-fn request(group: Vec<Again<'_>>, holders: Holders, lake: &Path, workers: usize, batch_rows: Option<NonZero<usize>>) -> PeriodRequest {
+fn request(
+    group: Vec<Again<'_>>,
+    holders: Holders,
+    held: &mut Hold,
+    workers: usize,
+    batch_rows: Option<NonZero<usize>>,
+) -> Result<PeriodRequest, LakeError> {
     let period = group[0].recording.run.period;
-    let snapshots = group[0].recording.snapshots.iter().zip(holders.owners).map(|(snapshot, owners)| SnapshotInput {
-        parts: part_paths(lake, snapshot),
-        owners,
-        totals: snapshot.totals.iter().map(|t| lake::CurrencyTotal { currency: t.currency.clone(), billed: t.billed }).collect(),
-    });
-    let snapshots = snapshots.collect();
+    let mut snapshots = Vec::new();
+    for (snapshot, owners) in group[0].recording.snapshots.iter().zip(holders.owners) {
+        let totals = snapshot.totals.iter().map(|t| lake::CurrencyTotal { currency: t.currency.clone(), billed: t.billed }).collect();
+        snapshots.push(SnapshotInput { parts: part_paths(held, snapshot)?, owners, totals });
+    }
     let runs = group.into_iter().zip(holders.tenants).map(|(again, tenant)| RunRequest {
         tenant,
         currency: again.recording.run.currency.clone(),
@@ -206,7 +226,7 @@ fn request(group: Vec<Again<'_>>, holders: Holders, lake: &Path, workers: usize,
         note: again.note,
         span: None,
     });
-    PeriodRequest { period, snapshots, payers: holders.payers, runs: runs.collect(), workers, batch_rows }
+    Ok(PeriodRequest { period, snapshots, payers: holders.payers, runs: runs.collect(), workers, batch_rows })
 }
 
 /// Who held what, as far as the records of some runs tell it.

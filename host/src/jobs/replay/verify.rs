@@ -107,15 +107,16 @@ pub(super) fn verify(
     progress: &Progress,
 ) -> Result<Verdict, ReplayError> {
     let begun = Instant::now();
-    let lake = replayer.data.lake();
+    let lake = replayer.data.charges();
     let scratch = replayer.data.scratch_folder().map_err(ReplayError::io(&replayer.data.scratch()))?;
     let overlay = scratch.path().join("run.parquet");
     let again = Again { recording, rules: recording.rules(&replayer.plugins)?, overlay: overlay.clone(), note: note_of(&recording.run) };
     let workers = options.threads();
-    let outcome = rate_again(vec![again], &lake, workers, options.batch_rows, progress)?.pop();
+    let outcome = rate_again(vec![again], lake, workers, options.batch_rows, progress)?.pop();
     let outcome = outcome.ok_or_else(|| ReplayError::Defect("the replay has no result".to_owned()))?;
 
-    let stored = recording.overlay(&lake);
+    let mut held = lake.hold();
+    let stored = recording.overlay(&mut held)?;
     let digest = |path: &Path| sha256_of(path).map_err(ReplayError::io(path));
     let mut bytes =
         Bytes { recorded: recording.recorded.overlay_sha256.clone(), stored: stored.as_deref().map(digest).transpose()?, computed: None };

@@ -4,6 +4,7 @@ mod compared;
 mod customers;
 mod deploying;
 mod imports;
+mod lakes;
 mod moves;
 mod neighbours;
 mod previews;

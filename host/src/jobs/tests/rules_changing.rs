@@ -71,11 +71,11 @@ async fn rules_that_changed_the_same_charges_overlap_and_one_that_is_assigned_tw
         world.store.assignment_create(&fields).await.unwrap();
     }
     world.changed(Change::Assignments).await;
-    let lake = world.data.lake();
+    let lake = world.data.charges();
     let runs = world.published(&a).await;
     let told = |period: &str| {
         let run = runs.iter().find(|run| run.period.to_string() == period).unwrap();
-        let pairs = overlaps(&lake, run).unwrap().into_iter();
+        let pairs = overlaps(lake, run).unwrap().into_iter();
         pairs.map(|o| format!("{} then {}: {} charges, {}", o.first, o.second, o.charges, o.charged)).collect::<Vec<_>>()
     };
     assert_eq!(told("2026-08"), Vec::<String>::new());

@@ -32,7 +32,7 @@ async fn snapshots(world: &World) -> Vec<Arc<Snapshot>> {
 }
 
 fn told(world: &World, snapshots: &[Arc<Snapshot>], selection: &Selection) -> Vec<(String, u64, String, u64, String)> {
-    let found = months(&world.data.lake(), snapshots, selection).unwrap();
+    let found = months(world.data.charges(), snapshots, selection).unwrap();
     let row = |m: crate::jobs::virtuals::VirtualMonth| {
         (m.currency, m.charges, m.billed.to_string(), m.outside_charges, m.outside_billed.to_string())
     };
@@ -95,7 +95,7 @@ async fn a_view_shows_its_charges_and_with_the_rest_they_are_the_bill_to_the_las
         let (mut seen, mut from) = (Vec::new(), None);
         loop {
             let columns = ["BilledCost".to_owned()];
-            let found = page(&world.data.lake(), &snapshots, &starts, &columns, from.as_ref(), limit).unwrap();
+            let found = page(world.data.charges(), &snapshots, &starts, &columns, from.as_ref(), limit).unwrap();
             assert!(found.charges.len() <= limit);
             seen.extend(found.charges.iter().map(|charge| charge["BilledCost"].as_str().unwrap().to_owned()));
             from = found.next;

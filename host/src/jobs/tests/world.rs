@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::clock::Clock;
+use crate::depot::Remote;
 use crate::events::Events;
+use crate::jobs::place::{self, PlaceError};
 use crate::jobs::{Change, DataDir, Jobs, Options, Wake};
 use crate::plugins::{Deployed, Plugins};
 use crate::sandbox::tests::guest::Guest;
@@ -32,21 +34,31 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn new() -> Self {
-        Self::open(Arc::new(tempfile::tempdir().unwrap())).await
+        Self::open(Arc::new(tempfile::tempdir().unwrap()), None).await.unwrap()
     }
 
-    async fn open(folder: Arc<tempfile::TempDir>) -> Self {
-        let data = Arc::new(DataDir::open(&folder.path().join("data")).unwrap());
+    /// With the files of its folder in a bucket as well, if it may have it.
+    pub(super) async fn with_bucket(folder: Arc<tempfile::TempDir>, bucket: &Remote) -> Result<Self, PlaceError> {
+        Self::open(folder, Some(bucket)).await
+    }
+
+    pub(super) async fn open(folder: Arc<tempfile::TempDir>, bucket: Option<&Remote>) -> Result<Self, PlaceError> {
+        let data = DataDir::open(&folder.path().join("data")).unwrap();
         let store = Store::open_file(&data.database(), Clock::system()).await.unwrap();
+        let data = Arc::new(match bucket {
+            Some(bucket) => place::take(&store, data, bucket.clone(), u64::MAX).await?,
+            None => place::settle(&store, data, None).await?,
+        });
         let limits = Limits { instances: 8, ..Limits::default() };
         let options = SandboxOptions { cache_dir: Some(data.compiled()), limits, compile: Compile::InProcess };
         let sandbox = Sandbox::new(options).unwrap();
         let (events, wake) = (Events::new(), Wake::default());
         let woken = wake.clone();
-        let plugins = Plugins::open(&data.components(), sandbox, store.clone(), events.clone(), move || woken.now()).await.unwrap();
+        let plugins =
+            Plugins::open(data.component_files().clone(), sandbox, store.clone(), events.clone(), move || woken.now()).await.unwrap();
         let options = Options { workers: 2, ..Options::default() };
         let jobs = Jobs::start(store.clone(), Arc::clone(&plugins), Arc::clone(&data), events.clone(), wake, options).await.unwrap();
-        Self { store, plugins, jobs, data, events, folder }
+        Ok(Self { store, plugins, jobs, data, events, folder })
     }
 
     /// Stops the daemon and leaves its folder.
@@ -58,11 +70,11 @@ impl World {
 
     pub(super) async fn restart(self) -> Self {
         let folder = self.stop().await;
-        Self::open(folder).await
+        Self::restart_from(folder).await
     }
 
     pub(super) async fn restart_from(folder: Arc<tempfile::TempDir>) -> Self {
-        Self::open(folder).await
+        Self::open(folder, None).await.unwrap()
     }
 
     pub(super) async fn idle(&self) {
