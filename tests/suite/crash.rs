@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::daemons::{bill, hold_all, plus_ten};
 use crate::server::{Server, items};
 
-const ROWS: &str = "60000";
+const ROWS: &str = "120000";
 
 #[test]
 fn a_daemon_killed_while_it_imports_and_while_it_rates_ends_where_an_undisturbed_one_does() {

@@ -10,7 +10,7 @@ use crate::run::rerate;
 use crate::server::{Server, items};
 
 /// Enough for a rating to last longer than it takes to see it and kill its daemon.
-pub(crate) const ROWS: &str = "120000";
+pub(crate) const ROWS: &str = "160000";
 const CHAIN: &str = "[[rule]]\ntitle = \"Plus ten\"\nplugin = \"markup\"\nconfig = { percent = \"10\" }\n";
 
 /// A bill of so many lines, and what one daemon makes of it: without a rule and with one.
