@@ -14,7 +14,7 @@ pub(super) struct LakeArgs {
     /// from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and their neighbours [default: in the data folder alone]
     #[arg(long, value_name = "URL", env = "RERATE_LAKE")]
     lake: Option<String>,
-    /// Where the bucket's store answers, if it is not AWS: http://minio.example:9000
+    /// Where the bucket's store answers, if it is not AWS: `http://minio.example:9000`
     #[arg(long, value_name = "URL", env = "RERATE_LAKE_ENDPOINT")]
     lake_endpoint: Option<String>,
     /// The bucket's region [default: AWS_REGION, or us-east-1]
