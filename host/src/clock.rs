@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::id;
 
@@ -109,10 +109,25 @@ impl Clock {
         bytes
     }
 
-    /// A new id of the noun with this prefix: `tnt_...`.
+    /// A new id of the noun with this prefix: `tnt_...`. It sorts behind all that this process made before, so lists are in the order in
+    /// which their entries were made, even within a millisecond and when the machine's clock is set back.
     pub fn id(&self, prefix: &str) -> String {
-        id::from_parts(prefix, u64::try_from(self.now_millis()).unwrap_or_default(), self.random())
+        let millis = u64::try_from(self.now_millis()).unwrap_or_default();
+        match &self.0 {
+            Source::System => id::text(prefix, behind(&LAST, id::bits(millis, self.random()), u32::from_be_bytes(self.random()))),
+            Source::Scripted(_) => id::text(prefix, id::bits(millis, self.random())),
+        }
     }
+}
+
+/// The last id that this process made.
+static LAST: Mutex<u128> = Mutex::new(0);
+
+/// The next number, or one that is by a random step behind the last where that is not less.
+fn behind(last: &Mutex<u128>, next: u128, step: u32) -> u128 {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    *last = if next > *last { next } else { *last + 1 + u128::from(step) };
+    *last
 }
 
 #[cfg(test)]
@@ -134,5 +149,20 @@ mod tests {
         assert_eq!(ids(Clock::scripted(start)), ids(Clock::scripted(start)));
         let [first, second] = ids(Clock::system());
         assert_ne!(first, second);
+    }
+
+    #[test]
+    fn ids_sort_in_the_order_in_which_they_were_made() {
+        let clock = Clock::system();
+        let ids: Vec<String> = (0..10_000).map(|_| clock.id("tnt")).collect();
+        assert!(ids.is_sorted_by(|early, late| early < late));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_changes_no_order() {
+        let last = Mutex::new(0);
+        let made = [id::bits(2, [9; 10]), id::bits(1, [255; 10]), id::bits(2, [0; 10]), id::bits(3, [0; 10])].map(|next| behind(&last, next, 7));
+        assert!(made.is_sorted_by(|early, late| early < late));
+        assert_eq!(made[3], id::bits(3, [0; 10]), "and the clock is followed again once it is ahead");
     }
 }

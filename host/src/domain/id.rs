@@ -5,12 +5,17 @@ use std::fmt;
 /// Crockford's base 32 in lower case: sorts as the number does.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// Builds an id from its prefix, a time in milliseconds and 80 random bits, in the layout of a ULID.
-pub fn from_parts(prefix: &str, millis: u64, random: [u8; 10]) -> String {
+/// A time in milliseconds and 80 random bits, in the layout of a ULID.
+pub fn bits(millis: u64, random: [u8; 10]) -> u128 {
     let mut bits = u128::from(millis) << 80;
     for (index, byte) in random.iter().enumerate() {
         bits |= u128::from(*byte) << (72 - 8 * index);
     }
+    bits
+}
+
+/// The id with this prefix and these [`bits`].
+pub fn text(prefix: &str, bits: u128) -> String {
     let digits: String = (0..26).rev().map(|place| char::from(ALPHABET[(bits >> (5 * place)) as usize & 31])).collect();
     format!("{prefix}_{digits}")
 }
@@ -34,8 +39,8 @@ mod tests {
 
     #[test]
     fn ids_sort_by_time() {
-        let early = from_parts("tnt", 1_700_000_000_000, [255; 10]);
-        let late = from_parts("tnt", 1_700_000_000_001, [0; 10]);
+        let early = text("tnt", bits(1_700_000_000_000, [255; 10]));
+        let late = text("tnt", bits(1_700_000_000_001, [0; 10]));
         assert!(early < late);
         assert_eq!(early.len(), 4 + 26);
     }
