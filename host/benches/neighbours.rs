@@ -146,7 +146,7 @@ impl World {
         let rule = store.rule_create(&fields).await.expect("a rule");
         let (rule_id, tenant_id) = (rule.id.clone(), Some(tenant.id.clone()));
         let fields = AssignmentFields { rule_id, tenant_id, position: None, from_period: None, to_period: None };
-        store.assignment_create(&fields).await.expect("an assignment");
+        store.assignment_create(&fields, None).await.expect("an assignment");
         self.daemon.jobs.poke(Change::Assignments);
         self.daemon.jobs.idle().await;
         rule

@@ -86,7 +86,7 @@ async fn prepare(daemon: &Daemon, folder: &Path) {
     let rule = RuleFields { title: "Rule".to_owned(), plugin: PLUGIN.to_owned(), pinned_digest: None, config };
     let rule = store.rule_create(&rule).await.expect("a rule");
     let assignment = AssignmentFields { rule_id: rule.id, tenant_id: Some(tenant.id), position: None, from_period: None, to_period: None };
-    store.assignment_create(&assignment).await.expect("an assignment");
+    store.assignment_create(&assignment, None).await.expect("an assignment");
     daemon.jobs.poke(Change::Assignments);
     daemon.jobs.idle().await;
 }

@@ -181,9 +181,14 @@ fn rules_and_the_versions_of_plugins_are_looked_after() {
     server.done(&["rule", "assign", "5 % more", "--all"]);
     let assignment = server.json(&["rule", "chain"])[0]["id"].clone();
     let moved = ["rule", "reassign", text(&assignment), "--from", "2026-09", "--until", "2026-12"];
-    assert_eq!(server.done(&[&moved[..], &["--review"]].concat()), "nothing would be rated again\n");
+    let review = server.done(&[&moved[..], &["--review"]].concat());
+    let (told, number) = review.split_once('\n').unwrap();
+    assert_eq!(told, "nothing would be rated again");
+    assert_eq!(number, "to do just this: the same command with --reviewed 1 in place of --review\n");
     assert_eq!(server.json(&["rule", "chain"])[0]["from_period"], Value::Null, "a review changes nothing");
-    assert!(server.done(&moved).contains("effective from 2026-09 until 2026-12"));
+    assert!(server.done(&[&moved[..], &["--reviewed", "1"]].concat()).contains("effective from 2026-09 until 2026-12"));
+    let stale = server.cli(&[&moved[..], &["--reviewed", "1"]].concat());
+    assert!(stale.code == 1 && stale.stderr.contains("has changed since you read it"), "{}", stale.stderr);
     assert_eq!(server.json(&["rule", "chain"])[0]["to_period"], "2026-12");
     let used = server.cli(&["rule", "delete", "5 % MORE"]);
     assert!(used.code == 1 && used.stderr.contains("in use by an assignment"), "{}", used.stderr);

@@ -96,7 +96,11 @@ fn an_msp_takes_customers_on_moves_an_account_between_them_and_lets_one_go() {
     let review = daemon.json(&[moving.as_slice(), &["--review"]].concat());
     let months: Vec<_> = review["months"].as_array().unwrap().iter().map(|m| (text(&m["tenant"]["name"]), text(&m["period"]))).collect();
     assert!(months.len() == 2 && months.iter().all(|(_, period)| period == "2026-09"), "{months:?}");
-    assert!(daemon.done(&moving).contains("1 subaccounts moved"));
+    let stale = daemon.cli(&[moving.as_slice(), &["--reviewed", "1"]].concat());
+    assert!(stale.code == 1 && stale.stderr.contains("--review: what it would do now"), "{}", stale.stderr);
+    let number = review["reviewed"].to_string();
+    assert!(daemon.done(&[moving.as_slice(), &["--review"]].concat()).contains(&format!("--reviewed {number} in place of")));
+    assert!(daemon.done(&[moving.as_slice(), &["--reviewed", &number]].concat()).contains("1 subaccounts moved"));
     settles(&daemon, &acme, &[("2026-08", "5"), ("2026-09", "8")]);
     settles(&daemon, &bolt, &[("2026-09", "18")]);
     moving[3] = "Nobody";

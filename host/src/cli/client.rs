@@ -51,6 +51,19 @@ pub struct Call {
     server: ServerArgs,
 }
 
+/// A change that may have been reviewed before.
+#[derive(Clone, Debug, clap::Args)]
+pub struct AsReviewed {
+    /// Only if it still does what its review told: the number that --review ended with
+    #[arg(long, value_name = "NUMBER", conflicts_with = "review")]
+    reviewed: Option<i64>,
+}
+
+/// How a review ends: by what makes the change, and no other.
+pub fn to_submit(review: &Value) -> String {
+    format!("to do just this: the same command with --reviewed {} in place of --review", review["reviewed"])
+}
+
 impl Call {
     pub fn client(&self) -> Result<Client, Failure> {
         Client::new(&self.server)
@@ -149,7 +162,7 @@ impl Client {
     /// Makes a call that begins a session, which every later call is made in.
     pub fn begin_session(&mut self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
         let (status, cookie, bytes) = self.runtime.block_on(async {
-            let response = self.sent(&Method::POST, path, Some(&json(body)?), Some(ANSWER_WITHIN)).await?;
+            let response = self.sent(&Method::POST, path, Some(&json(body)?), None, Some(ANSWER_WITHIN)).await?;
             let cookie = response.headers().get(header::SET_COOKIE).and_then(|cookie| cookie.to_str().ok()?.split(';').next());
             let cookie = cookie.unwrap_or_default().to_owned();
             Ok::<_, Failure>((response.status(), cookie, self.whole(response).await?))
@@ -200,7 +213,7 @@ impl Client {
     /// The lines of an answer as they come, until there are no more or one was enough.
     pub fn follow(&self, path: &str, mut enough: impl FnMut(&str) -> Result<bool, Failure>) -> Result<(), Failure> {
         self.runtime.block_on(async {
-            let mut response = self.sent(&Method::GET, path, None, None).await?;
+            let mut response = self.sent(&Method::GET, path, None, None, None).await?;
             if !response.status().is_success() {
                 let status = response.status().as_u16();
                 return Err(refused(status, &parsed(&self.whole(response).await?)));
@@ -217,6 +230,36 @@ impl Client {
             }
             Ok(())
         })
+    }
+
+    /// Asks what a change would do; `reviewed` in the answer is what [`AsReviewed`] takes.
+    pub fn review(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
+        self.runtime.block_on(async {
+            let response = self.sent(&Method::POST, path, Some(&json(body)?), None, Some(ANSWER_WITHIN)).await?;
+            let status = response.status();
+            let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()?.trim_matches('"').parse::<i64>().ok());
+            let mut review = parsed(&self.whole(response).await?);
+            if !status.is_success() {
+                return Err(refused(status.as_u16(), &review));
+            }
+            review["reviewed"] = tag.into();
+            Ok(review)
+        })
+    }
+
+    /// A change, made only if what was reviewed still holds, if so asked.
+    pub fn submit(&self, method: &Method, path: &str, body: Option<&Value>, reviewed: &AsReviewed) -> Result<Value, Failure> {
+        let body = body.map(json).transpose()?;
+        let (status, bytes) = self.runtime.block_on(async {
+            let response = self.sent(method, path, body.as_ref(), reviewed.reviewed, Some(ANSWER_WITHIN)).await?;
+            Ok::<_, Failure>((response.status(), self.whole(response).await?))
+        })?;
+        let answer = parsed(&bytes);
+        match status.as_u16() {
+            412 => Err(refused(412, &answer).next("the same command with --review: what it would do now")),
+            200..300 => Ok(answer),
+            status => Err(refused(status, &answer)),
+        }
     }
 
     /// All items of a list that comes in pages. `path` may have a query.
@@ -250,7 +293,7 @@ impl Client {
 
     fn send(&self, method: &Method, path: &str, body: Option<(String, Bytes)>) -> Result<(u16, Vec<u8>), Failure> {
         self.runtime.block_on(async {
-            let response = self.sent(method, path, body.as_ref(), Some(ANSWER_WITHIN)).await?;
+            let response = self.sent(method, path, body.as_ref(), None, Some(ANSWER_WITHIN)).await?;
             Ok((response.status().as_u16(), self.whole(response).await?))
         })
     }
@@ -261,6 +304,7 @@ impl Client {
         method: &Method,
         path: &str,
         body: Option<&(String, Bytes)>,
+        if_match: Option<i64>,
         within: Option<Duration>,
     ) -> Result<Response, Failure> {
         let mut left = MAX_PUT_OFF;
@@ -276,6 +320,9 @@ impl Client {
             }
             if let Some(tenant) = &self.acting_in {
                 request = request.header("rerate-tenant", tenant);
+            }
+            if let Some(tag) = if_match {
+                request = request.header(header::IF_MATCH, format!("\"{tag}\""));
             }
             if let Some((kind, bytes)) = body {
                 request = request.header(header::CONTENT_TYPE, kind).body(bytes.clone());

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::client::{Call, Client, encode};
+use super::client::{AsReviewed, Call, Client, encode, to_submit};
 use super::shown::{find, items, money, name_of, text, text_or};
 use super::tenant::id_among;
 use super::{Failure, output};
@@ -99,6 +100,8 @@ struct ChangeArgs {
     #[arg(long)]
     review: bool,
     #[command(flatten)]
+    reviewed: AsReviewed,
+    #[command(flatten)]
     call: Call,
 }
 
@@ -133,6 +136,8 @@ struct AssignArgs {
     #[arg(long)]
     review: bool,
     #[command(flatten)]
+    reviewed: AsReviewed,
+    #[command(flatten)]
     call: Call,
 }
 
@@ -150,6 +155,8 @@ struct ReassignArgs {
     #[arg(long)]
     review: bool,
     #[command(flatten)]
+    reviewed: AsReviewed,
+    #[command(flatten)]
     call: Call,
 }
 
@@ -160,6 +167,8 @@ struct UnassignArgs {
     /// Only tell which months would be rated again
     #[arg(long)]
     review: bool,
+    #[command(flatten)]
+    reviewed: AsReviewed,
     #[command(flatten)]
     call: Call,
 }
@@ -172,6 +181,8 @@ struct OrderArgs {
     /// Only tell which months would be rated again
     #[arg(long)]
     review: bool,
+    #[command(flatten)]
+    reviewed: AsReviewed,
     #[command(flatten)]
     call: Call,
 }
@@ -214,7 +225,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
             if args.review {
                 return review(&args.call, &client, "/v1/assignments/review", &json!({ "end": args.assignment }));
             }
-            client.delete(&format!("/v1/assignments/{}", encode(&args.assignment)))?;
+            let path = format!("/v1/assignments/{}", encode(&args.assignment));
+            client.submit(&Method::DELETE, &path, None, &args.reviewed)?;
             args.call.answer(&json!({ "ended": args.assignment }), || format!("{} is ended", args.assignment))
         }
         Command::Order(args) => {
@@ -222,7 +234,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
             if args.review {
                 return review(&args.call, &client, "/v1/assignments/review", &json!({ "order": body }));
             }
-            let ordered = client.put("/v1/assignments/order", &body)?;
+            let ordered = client.submit(&Method::PUT, "/v1/assignments/order", Some(&body), &args.reviewed)?;
             args.call.answer(&ordered, || "they are in that order".to_owned())
         }
         Command::Chain(args) => chain(&args),
@@ -286,7 +298,7 @@ fn change(args: &ChangeArgs) -> Result<(), Failure> {
     if args.review {
         return review(&args.call, &client, &format!("{path}/review"), &body);
     }
-    let changed = client.put(&path, &body)?;
+    let changed = client.submit(&Method::PUT, &path, Some(&body), &args.reviewed)?;
     args.call.answer(&changed, || format!("{} is changed; its months are rated again", text(&body["title"])))
 }
 
@@ -305,7 +317,7 @@ fn assign(args: &AssignArgs) -> Result<(), Failure> {
     if args.review {
         return review(&args.call, &client, "/v1/assignments/review", &json!({ change: body }));
     }
-    let assigned = client.post(path, &body)?;
+    let assigned = client.submit(&Method::POST, path, Some(&body), &args.reviewed)?;
     let reach = if args.all { "all tenants".to_owned() } else { args.to.join(", ") };
     args.call.answer(&assigned, || format!("{} applies to {reach}", text(&rule["title"])))
 }
@@ -319,7 +331,7 @@ fn reassign(args: &ReassignArgs) -> Result<(), Failure> {
         let change = json!({ "change": { "id": args.assignment, "to": body } });
         return review(&args.call, &client, "/v1/assignments/review", &change);
     }
-    let changed = client.put(&path, &body)?;
+    let changed = client.submit(&Method::PUT, &path, Some(&body), &args.reviewed)?;
     args.call.answer(&changed, || {
         let (from, until) = (text_or(&changed["from_period"], "the beginning"), text_or(&changed["to_period"], "further notice"));
         format!("{} is effective from {from} until {until}", args.assignment)
@@ -328,13 +340,14 @@ fn reassign(args: &ReassignArgs) -> Result<(), Failure> {
 
 /// Shows what a change would rate again.
 fn review(call: &Call, client: &Client, path: &str, body: &Value) -> Result<(), Failure> {
-    let review = client.post(path, body)?;
+    let review = client.review(path, body)?;
     if call.json {
         return Ok(output::print_json(&review)?);
     }
     let months = items(&review["months"]);
     if months.is_empty() {
         output::print("nothing would be rated again");
+        output::print(&to_submit(&review));
         return Ok(());
     }
     let rows = months.iter().map(|month| {
@@ -344,6 +357,7 @@ fn review(call: &Call, client: &Client, path: &str, body: &Value) -> Result<(), 
     });
     output::print(&output::table(&["tenant", "period", "", "effect", ">billed"], rows));
     output::print(&format!("{} charges would be rated again; nothing is saved", output::count(review["charges"].as_u64().unwrap_or(0))));
+    output::print(&to_submit(&review));
     Ok(())
 }
 

@@ -1,9 +1,10 @@
 //! `rerate subaccount ...`: who holds what the bills name.
 
 use clap::Subcommand;
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::client::{Call, Client, encode, query};
+use super::client::{AsReviewed, Call, Client, encode, query, to_submit};
 use super::shown::{items, money, name_of, text};
 use super::{Failure, integration, output, tenant};
 use crate::domain::period::Period;
@@ -12,6 +13,7 @@ pub const EXAMPLES: &str = "\
 Examples:
   rerate subaccount list --unassigned --search prod
   rerate subaccount assign --to \"Acme GmbH\" 222222222222 333333333333 --from-period 2026-09 --review
+  rerate subaccount assign --to \"Acme GmbH\" 222222222222 333333333333 --from-period 2026-09 --reviewed 224253785733669845
   rerate subaccount assign --to \"Acme GmbH\" 222222222222 --from-tenant \"Bolt Ltd\" --from-period 2026-09
   rerate subaccount release 222222222222
   rerate subaccount history 222222222222";
@@ -73,6 +75,8 @@ struct AssignArgs {
     #[arg(long)]
     review: bool,
     #[command(flatten)]
+    reviewed: AsReviewed,
+    #[command(flatten)]
     call: Call,
 }
 
@@ -87,6 +91,8 @@ struct ReleaseArgs {
     /// Only tell what that would do
     #[arg(long)]
     review: bool,
+    #[command(flatten)]
+    reviewed: AsReviewed,
     #[command(flatten)]
     call: Call,
 }
@@ -108,11 +114,11 @@ pub fn run(args: Args) -> Result<(), Failure> {
             let to = tenant::id_of(&client, &args.to)?;
             let from = args.from_tenant.as_deref().map(|from| tenant::id_of(&client, from)).transpose()?;
             let body = json!({ "tenant_id": to, "from_tenant_id": from, "from_period": args.from_period });
-            submit(&args.call, &client, body, &args.subaccounts, args.review)
+            submit(&args.call, &client, body, &args.subaccounts, (!args.review).then_some(&args.reviewed))
         }
         Command::Release(args) => {
             let body = json!({ "tenant_id": null, "from_period": args.from_period });
-            submit(&args.call, &args.call.client()?, body, &args.subaccounts, args.review)
+            submit(&args.call, &args.call.client()?, body, &args.subaccounts, (!args.review).then_some(&args.reviewed))
         }
         Command::History(args) => history(&args),
     }
@@ -163,12 +169,14 @@ pub(super) fn ids_of(client: &Client, subaccounts: &[String]) -> Result<Vec<Stri
     subaccounts.iter().map(id).collect()
 }
 
-fn submit(call: &Call, client: &Client, mut body: Value, subaccounts: &[String], review: bool) -> Result<(), Failure> {
+/// Reviews the change where it is not to be made.
+fn submit(call: &Call, client: &Client, mut body: Value, subaccounts: &[String], make: Option<&AsReviewed>) -> Result<(), Failure> {
     body["subaccounts"] = ids_of(client, subaccounts)?.into();
-    let answer = client.post(if review { "/v1/subaccounts/review" } else { "/v1/subaccounts/assign" }, &body)?;
-    if review && !call.json {
-        return told(&answer);
-    }
+    let Some(reviewed) = make else {
+        let review = client.review("/v1/subaccounts/review", &body)?;
+        return if call.json { Ok(output::print_json(&review)?) } else { told(&review) };
+    };
+    let answer = client.submit(&Method::POST, "/v1/subaccounts/assign", Some(&body), reviewed)?;
     call.answer(&answer, || format!("{} subaccounts moved", items(&answer["moved"]).len()))
 }
 
@@ -197,6 +205,9 @@ fn told(review: &Value) -> Result<(), Failure> {
     }
     let refused = items(&review["refused"]);
     if refused.is_empty() {
+        if !moves.is_empty() {
+            output::print(&to_submit(review));
+        }
         return Ok(());
     }
     let rows = refused.iter().map(|m| vec![text(&m["sub_account_id"]), text(&m["name"]), names(&m["held_by"])]);
@@ -207,11 +218,11 @@ fn told(review: &Value) -> Result<(), Failure> {
 fn history(args: &HistoryArgs) -> Result<(), Failure> {
     let client = args.call.client()?;
     let id = ids_of(&client, std::slice::from_ref(&args.subaccount))?.remove(0);
-    let history = client.get(&format!("/v1/subaccounts/{}/history", encode(&id)))?;
+    let history = client.list(&format!("/v1/subaccounts/{}/history", encode(&id)))?;
     if args.call.json {
-        return Ok(output::print_json(&history["items"])?);
+        return Ok(output::print_json(&history)?);
     }
-    let rows = items(&history["items"]).iter().map(|held| {
+    let rows = history.iter().map(|held| {
         let or = |value: &Value, otherwise: &str| value.as_str().unwrap_or(otherwise).to_owned();
         let until = if held["in_effect"] == true { or(&held["until_period"], "") } else { "overridden".to_owned() };
         vec![or(&held["tenant"], "nobody"), or(&held["from_period"], "always"), until, text(&held["assigned_by"]), text(&held["at"])]

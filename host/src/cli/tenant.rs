@@ -216,7 +216,7 @@ fn show(args: &OneArgs) -> Result<(), Failure> {
     let path = format!("/v1/tenants/{}", encode(&id_of(&client, &args.tenant)?));
     let mut tenant = client.get(&path)?;
     tenant["quota"] = client.get(&format!("{path}/quota"))?;
-    tenant["integrations"] = client.get(&format!("{path}/integrations"))?["items"].take();
+    tenant["integrations"] = client.list(&format!("{path}/integrations"))?.into();
     tenant["subaccounts"] = client.list(&query("/v1/subaccounts", [("tenant_id", Some(text(&tenant["id"])))]))?.into();
     args.call.answer(&tenant, || {
         let quota = &tenant["quota"];

@@ -184,11 +184,17 @@ async fn assignment_list(By(store): By, Query(query): Query<AssignmentQuery>) ->
     Ok(reply::versioned(order, store.assignments(query.rule_id.as_deref(), query.tenant_id.as_deref(), &page).await?))
 }
 
-/// Assigns a rule to a tenant or to all. The affected months are rated again at once.
+/// Assigns a rule to a tenant or to all. The affected months are rated again at once. `If-Match` takes the `ETag` of the list, or of a
+/// review: of the order of all assignments.
 #[utoipa::path(post, path = "/v1/assignments", tag = "assignments", request_body = AssignmentBody,
     responses((status = 201, body = Assignment, headers(("ETag" = String), ("Location" = String))), Problems))]
-async fn assignment_create(State(state): State<AppState>, By(store): By, Body(body): Body<AssignmentBody>) -> ApiResult<Response> {
-    let assignment = store.assignment_create(&body.into()).await?;
+async fn assignment_create(
+    State(state): State<AppState>,
+    By(store): By,
+    IfMatch(expected): IfMatch,
+    Body(body): Body<AssignmentBody>,
+) -> ApiResult<Response> {
+    let assignment = store.assignment_create(&body.into(), expected).await?;
     state.poke(Change::Assignments);
     Ok(reply::created(&format!("/v1/assignments/{}", assignment.id), assignment.version, &assignment))
 }
@@ -207,35 +213,46 @@ async fn assignment_reorder(
     Ok(reply::versioned(order, AssignmentsAnswer { items }))
 }
 
-/// Assigns a rule to many tenants at once. The affected months are rated again at once.
+/// Assigns a rule to many tenants at once. The affected months are rated again at once. `If-Match` is as for one.
 #[utoipa::path(post, path = "/v1/assignments/batch", tag = "assignments", request_body = ManyBody,
     responses((status = 201, body = AssignmentsAnswer), Problems))]
-async fn assignments_create(State(state): State<AppState>, By(store): By, Body(body): Body<ManyBody>) -> ApiResult<Response> {
-    let items = store.assignments_create(&body.fields()?).await?;
+async fn assignments_create(
+    State(state): State<AppState>,
+    By(store): By,
+    IfMatch(expected): IfMatch,
+    Body(body): Body<ManyBody>,
+) -> ApiResult<Response> {
+    let items = store.assignments_create(&body.fields()?, expected).await?;
     state.poke(Change::Assignments);
     Ok((StatusCode::CREATED, Json(AssignmentsAnswer { items })).into_response())
 }
 
-/// Tells which months a change of assignments would rate again, before it is made. Nothing is stored.
+/// Tells which months a change of assignments would rate again, before it is made. Nothing is stored. The `ETag` is the one that making the
+/// change goes by: of the assignment, or of the order of all.
 #[utoipa::path(post, path = "/v1/assignments/review", tag = "assignments", request_body = ChangeBody,
-    responses((status = 200, body = RuleReview), Problems))]
-async fn assignment_review(State(state): State<AppState>, By(store): By, Body(body): Body<ChangeBody>) -> ApiResult<Json<RuleReview>> {
+    responses((status = 200, body = RuleReview, headers(("ETag" = String))), Problems))]
+async fn assignment_review(State(state): State<AppState>, By(store): By, Body(body): Body<ChangeBody>) -> ApiResult<Response> {
     let change = body.change()?;
-    match &change {
-        RuleChange::Assign(new) => store.assignments_check(new).await?,
-        RuleChange::Change { id, fields } => {
-            store.assignment(id).await?;
-            store.assignments_check(std::slice::from_ref(fields)).await?;
+    // Before the months, as in the review of subaccounts.
+    let tag = match &change {
+        RuleChange::Assign(new) => {
+            store.assignments_check(new).await?;
+            store.assignments_order().await?
         }
-        RuleChange::End(id) => drop(store.assignment(id).await?),
+        RuleChange::Change { id, fields } => {
+            store.assignments_check(std::slice::from_ref(fields)).await?;
+            store.assignment(id).await?.version
+        }
+        RuleChange::End(id) => store.assignment(id).await?.version,
         RuleChange::Order(ids) => {
             for id in ids {
                 store.assignment(id).await?;
             }
+            store.assignments_order().await?
         }
-        RuleChange::Rule { .. } => {}
-    }
-    Ok(Json(state.review_rules(&store, change).await?))
+        RuleChange::Rule { id, .. } => store.rule(id).await?.version,
+    };
+    Ok(reply::versioned(tag, state.review_rules(&store, change).await?))
 }
 
 /// Shows an assignment.

@@ -91,17 +91,18 @@ async fn rule_update(
 }
 
 /// Tells which months a change of a rule would rate again, before it is saved. Nothing is stored; what customers would be charged is for a
-/// preview.
+/// preview. The `ETag` is the rule's, by which it is changed.
 #[utoipa::path(post, path = "/v1/rules/{id}/review", tag = "rules", request_body = RuleBody, params(("id" = String, Path)),
-    responses((status = 200, body = RuleReview), Problems))]
+    responses((status = 200, body = RuleReview, headers(("ETag" = String))), Problems))]
 async fn rule_review(
     State(state): State<AppState>,
     By(store): By,
     Path(id): Path<String>,
     Body(body): Body<RuleBody>,
-) -> ApiResult<Json<RuleReview>> {
+) -> ApiResult<Response> {
     state.check_rule(&body.plugin, body.pinned_digest.as_deref(), &body.config).await?;
-    Ok(Json(state.review_rules(&store, RuleChange::Rule { id, fields: body.into() }).await?))
+    let tag = store.rule(&id).await?.version;
+    Ok(reply::versioned(tag, state.review_rules(&store, RuleChange::Rule { id, fields: body.into() }).await?))
 }
 
 /// Deletes a rule that is in no assignment.

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::{Body, By, IfMatch, Path, Query, page};
+use super::extract::{Body, By, IfMatch, PageQuery, Path, Query, page};
 use super::reply;
 use crate::domain::period::Period;
 use crate::jobs::change::Change;
@@ -91,7 +91,7 @@ struct MovedAnswer {
 impl From<BatchBody> for Assign {
     fn from(body: BatchBody) -> Self {
         let BatchBody { tenant_id, from_period, from_tenant_id, subaccounts } = body;
-        Self { subaccounts, tenant_id, from_period, from_tenant_id, expected: None }
+        Self { subaccounts, tenant_id, from_period, from_tenant_id, ..Self::default() }
     }
 }
 
@@ -102,13 +102,6 @@ struct ReleaseQuery {
     /// The first billing period in which nobody holds it; absent for always.
     #[param(value_type = Option<String>, example = "2026-09")]
     from_period: Option<Period>,
-}
-
-/// Every assignment of a subaccount.
-#[derive(Debug, Serialize, ToSchema)]
-struct History {
-    /// The latest first.
-    items: Vec<Held>,
 }
 
 /// Lists the subaccounts that bills have named.
@@ -134,11 +127,11 @@ async fn subaccount_get(By(store): By, Path(id): Path<String>) -> ApiResult<Resp
     Ok(reply::versioned(subaccount.tag(), &subaccount))
 }
 
-/// Tells who holds and held a subaccount, from which billing period on, and who decided that.
-#[utoipa::path(get, path = "/v1/subaccounts/{id}/history", tag = "subaccounts", params(("id" = String, Path)),
-    responses((status = 200, body = History), Problems))]
-async fn subaccount_history(By(store): By, Path(id): Path<String>) -> ApiResult<Json<History>> {
-    Ok(Json(History { items: store.subaccount_history(&id).await? }))
+/// Tells who holds and held a subaccount, from which billing period on, and who decided that; the latest first.
+#[utoipa::path(get, path = "/v1/subaccounts/{id}/history", tag = "subaccounts", params(("id" = String, Path), PageQuery),
+    responses((status = 200, body = Page<Held>), Problems))]
+async fn subaccount_history(By(store): By, Path(id): Path<String>, Query(page): Query<PageQuery>) -> ApiResult<Json<Page<Held>>> {
+    Ok(Json(store.subaccount_history(&id, &page.request()?).await?))
 }
 
 /// Gives a subaccount to a tenant, for always or from a billing period on. One that another tenant holds then must be released first, or
@@ -153,7 +146,8 @@ async fn subaccount_assign(
     Body(body): Body<HolderBody>,
 ) -> ApiResult<Response> {
     let HolderBody { tenant_id, from_period, from_tenant_id } = body;
-    let wanted = Assign { subaccounts: vec![id.clone()], tenant_id: Some(tenant_id), from_period, from_tenant_id, expected };
+    let wanted =
+        Assign { subaccounts: vec![id.clone()], tenant_id: Some(tenant_id), from_period, from_tenant_id, expected, ..Assign::default() };
     assign(&state, &store, &wanted).await?;
     let subaccount = store.subaccount(&id).await?;
     Ok(reply::versioned(subaccount.tag(), &subaccount))
@@ -175,26 +169,34 @@ async fn subaccount_release(
     Ok(reply::versioned(subaccount.tag(), &subaccount))
 }
 
-/// Gives many subaccounts to a tenant, or releases them, for always or from a billing period on: all or none.
+/// Gives many subaccounts to a tenant, or releases them, for always or from a billing period on: all or none. With the `ETag` of its
+/// review in `If-Match`, only if it still does what that told.
 #[utoipa::path(post, path = "/v1/subaccounts/assign", tag = "subaccounts", request_body = BatchBody,
     responses((status = 200, body = MovedAnswer), Problems))]
-async fn subaccounts_assign(State(state): State<AppState>, By(store): By, Body(body): Body<BatchBody>) -> ApiResult<Json<MovedAnswer>> {
-    let moved = assign(&state, &store, &body.into()).await?;
+async fn subaccounts_assign(
+    State(state): State<AppState>,
+    By(store): By,
+    IfMatch(reviewed): IfMatch,
+    Body(body): Body<BatchBody>,
+) -> ApiResult<Json<MovedAnswer>> {
+    let moved = assign(&state, &store, &Assign { reviewed, ..body.into() }).await?;
     Ok(Json(MovedAnswer { moved }))
 }
 
 /// Tells what `assign` would do with the same body: what moves, from whom, what is refused and why, which months are rated again for whom,
-/// and how much money changes hands. Nothing is changed.
+/// and how much money changes hands. Nothing is changed. The `ETag` is for `assign`: it changes with what moves, from whom, the bills of those
+/// periods, and the states of those tenants.
 #[utoipa::path(post, path = "/v1/subaccounts/review", tag = "subaccounts", request_body = BatchBody,
-    responses((status = 200, body = Review), Problems))]
-async fn subaccounts_review(State(state): State<AppState>, By(store): By, Body(body): Body<BatchBody>) -> ApiResult<Json<Review>> {
+    responses((status = 200, body = Review, headers(("ETag" = String))), Problems))]
+async fn subaccounts_review(State(state): State<AppState>, By(store): By, Body(body): Body<BatchBody>) -> ApiResult<Response> {
     let wanted = body.into();
-    let considered = store.subaccounts_consider(&wanted).await?;
+    // Before the months: if something changes in between, what was reviewed is refused rather than what was not.
+    let (considered, tag) = store.subaccounts_consider(&wanted).await?;
     match review(&state.store, &state.plugins, &wanted, considered).await {
         Ok(mut review) => {
             // Months of tenants that the caller does not see are rated again all the same; they are none of the caller's business.
             review.months.retain(|month| store.view().sees(&month.tenant.id));
-            Ok(Json(review))
+            Ok(reply::versioned(tag, review))
         }
         Err(ReviewError::Store(error)) => Err(error.into()),
         Err(error) => Err(ApiError::internal(error)),

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{Extension, Json};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::AppState;
 use super::auth::Caller;
 use super::errors::{ApiResult, Problems};
-use super::extract::{Body, By, IfMatch, Path, Query, page};
+use super::extract::{Body, By, IfMatch, PageQuery, Path, Query, page};
 use super::reply;
 use crate::domain::access::Role;
 use crate::jobs::change::Change;
@@ -50,12 +50,6 @@ struct TenantQuery {
 struct DeleteQuery {
     /// The tenant's name again, as it is written: deleting is for good.
     name: String,
-}
-
-/// What brings a tenant's bills.
-#[derive(Debug, Serialize, ToSchema)]
-struct TenantIntegrations {
-    items: Vec<TenantIntegration>,
 }
 
 /// The state that a tenant is to have.
@@ -167,11 +161,15 @@ async fn tenant_removal(By(store): By, Path(id): Path<String>) -> ApiResult<Json
     Ok(Json(store.tenant_removal(&id).await?))
 }
 
-/// Lists the integrations that bring something for a tenant: its own, and those that the MSP manages for it.
-#[utoipa::path(get, path = "/v1/tenants/{id}/integrations", tag = "tenants", params(("id" = String, Path)),
-    responses((status = 200, body = TenantIntegrations), Problems))]
-async fn tenant_integrations(By(store): By, Path(id): Path<String>) -> ApiResult<Json<TenantIntegrations>> {
-    Ok(Json(TenantIntegrations { items: store.integrations_of_tenant(&id).await? }))
+/// Lists the integrations that bring something for a tenant: its own, and those that the MSP manages for it; oldest first.
+#[utoipa::path(get, path = "/v1/tenants/{id}/integrations", tag = "tenants", params(("id" = String, Path), PageQuery),
+    responses((status = 200, body = Page<TenantIntegration>), Problems))]
+async fn tenant_integrations(
+    By(store): By,
+    Path(id): Path<String>,
+    Query(page): Query<PageQuery>,
+) -> ApiResult<Json<Page<TenantIntegration>>> {
+    Ok(Json(store.integrations_of_tenant(&id, &page.request()?).await?))
 }
 
 /// Deletes a tenant for good, with what `removal` tells. Its subaccounts become unassigned.

@@ -125,16 +125,19 @@ impl AssignmentFields {
 }
 
 impl Store {
-    pub async fn assignment_create(&self, fields: &AssignmentFields) -> Result<Assignment> {
+    /// If asked, only while the others are in the order in which the caller read them.
+    pub async fn assignment_create(&self, fields: &AssignmentFields, expected: Option<i64>) -> Result<Assignment> {
         let mut tx = self.begin().await?;
+        unchanged("order of", "assignments", order_tag(&mut tx).await?, expected)?;
         let assignment = self.assign(&mut tx, fields).await?;
         tx.commit().await?;
         Ok(assignment)
     }
 
-    /// All of them or none, one after the other.
-    pub async fn assignments_create(&self, all: &[AssignmentFields]) -> Result<Vec<Assignment>> {
+    /// All of them or none, one after the other; `expected` as for one.
+    pub async fn assignments_create(&self, all: &[AssignmentFields], expected: Option<i64>) -> Result<Vec<Assignment>> {
         let mut tx = self.begin().await?;
+        unchanged("order of", "assignments", order_tag(&mut tx).await?, expected)?;
         let mut created = Vec::with_capacity(all.len());
         for fields in all {
             created.push(self.assign(&mut tx, fields).await?);

@@ -8,7 +8,7 @@ use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use super::subaccounts::UNSEEN;
-use super::{Result, Store, Tx};
+use super::{Page, PageRequest, Result, Store, StoreError, Tx};
 use crate::clock::Moment;
 use crate::domain::period::Period;
 
@@ -34,6 +34,8 @@ pub(super) struct Stretch<'a> {
 /// An assignment of a subaccount, in the history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Held {
+    /// Its place among the subaccount's assignments, from 1.
+    pub number: i64,
     /// Null for nobody.
     pub tenant_id: Option<String>,
     pub tenant: Option<String>,
@@ -127,16 +129,23 @@ impl Store {
         Ok(())
     }
 
-    /// Every assignment of a subaccount, the latest first.
-    pub async fn subaccount_history(&self, id: &str) -> Result<Vec<Held>> {
+    /// The assignments of a subaccount, the latest first.
+    pub async fn subaccount_history(&self, id: &str, page: &PageRequest) -> Result<Page<Held>> {
+        let after = match page.after() {
+            "" => i64::MAX,
+            number => number.parse().map_err(|_| StoreError::Invalid("not a page of this list".to_owned()))?,
+        };
         let mut tx = self.read.begin().await?;
         self.subaccount(id).await?;
         let rows = rows_of(&mut tx, id).await?;
+        // What is in effect follows from all of them.
         let effective = stretches(&rows);
-        let held = rows.iter().map(|row| {
+        let wanted = rows.iter().filter(|row| row.number < after).zip(0..page.fetch());
+        let held = wanted.map(|(row, _)| {
             let stretch = effective.iter().find(|stretch| stretch.row.number == row.number);
             let seen = row.tenant_id.as_ref().is_none_or(|holder| self.view.sees(holder));
             Held {
+                number: row.number,
                 tenant_id: row.tenant_id.clone().filter(|_| seen),
                 tenant: if seen { row.tenant.clone() } else { Some(UNSEEN.to_owned()) },
                 from_period: row.from_period,
@@ -146,7 +155,7 @@ impl Store {
                 at: row.at,
             }
         });
-        Ok(held.collect())
+        Ok(page.page(held.collect(), |held: &Held| held.number.to_string()))
     }
 }
 

@@ -140,7 +140,7 @@ impl Store {
                 tenant_id: Some(tenant.id.clone()),
                 from_period: roster.from_period,
                 from_tenant_id: None,
-                expected: None,
+                ..Assign::default()
             };
             match self.assign_within(tx, &wanted).await {
                 Ok(moved) if moved.is_empty() => held += 1,

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::holders::{holders_from, is_held_from, rows_of};
 use super::tenants::managed_customer;
 use super::values::literally;
-use super::{Page, PageRequest, Result, Store, StoreError, Tx, unchanged};
+use super::{Page, PageRequest, Result, Store, StoreError, Tx, list_tag, unchanged};
 use crate::clock::Moment;
 use crate::domain::period::Period;
 
@@ -60,6 +60,8 @@ pub struct Assign {
     pub from_tenant_id: Option<String>,
     /// The tag that each of them must have.
     pub expected: Option<i64>,
+    /// The tag of a review that must still hold.
+    pub reviewed: Option<i64>,
 }
 
 /// A tenant as a person knows it.
@@ -165,6 +167,9 @@ impl Store {
 
     pub(super) async fn assign_within(&self, tx: &mut Tx, wanted: &Assign) -> Result<Vec<Moved>> {
         let considered = self.consider(tx, wanted).await?;
+        if wanted.reviewed.is_some() {
+            unchanged("review of", "the subaccounts", review_tag(tx, wanted, &considered).await?, wanted.reviewed)?;
+        }
         let mut moved = Vec::new();
         for Considered { subaccount, refused, changes, .. } in considered {
             unchanged("subaccount", &subaccount.id, subaccount.tag(), wanted.expected)?;
@@ -188,9 +193,12 @@ impl Store {
         Ok(moved)
     }
 
-    /// What [`Store::subaccounts_assign`] would find, without doing anything.
-    pub async fn subaccounts_consider(&self, wanted: &Assign) -> Result<Vec<Considered>> {
-        self.consider(&mut self.read.begin().await?, wanted).await
+    /// What [`Store::subaccounts_assign`] would find, without doing anything; and the tag by which it can be done only as long as this holds.
+    pub async fn subaccounts_consider(&self, wanted: &Assign) -> Result<(Vec<Considered>, i64)> {
+        let mut tx = self.read.begin().await?;
+        let considered = self.consider(&mut tx, wanted).await?;
+        let tag = review_tag(&mut tx, wanted, &considered).await?;
+        Ok((considered, tag))
     }
 
     /// The selection as the caller sees it. What a tenant that they do not see holds in the periods in question is not theirs to take.
@@ -227,6 +235,41 @@ async fn is_free(tx: &mut Tx, subaccount: &Subaccount, to: Option<&str>) -> Resu
         .fetch_optional(&mut **tx)
         .await?;
     Ok(owner.flatten().is_none_or(|owner| Some(owner.as_str()) == to))
+}
+
+/// What moves, from whom, and which months that concerns: who holds what in the periods in question, the bills that name it, and whether
+/// those tenants' months are rated.
+async fn review_tag(tx: &mut Tx, wanted: &Assign, considered: &[Considered]) -> Result<i64> {
+    let mut parts = vec![wanted.tenant_id.clone().unwrap_or_default(), wanted.from_period.map(|from| from.to_string()).unwrap_or_default()];
+    let (mut integrations, mut tenants) = (BTreeSet::new(), BTreeSet::new());
+    tenants.extend(&wanted.tenant_id);
+    for Considered { subaccount, from, refused, changes } in considered {
+        let what = if *changes { "moves" } else { "stays" };
+        parts.extend([subaccount.id.clone(), what.to_owned(), format!("{} refuse", refused.len())]);
+        for holder in from {
+            parts.push(holder.id.clone());
+            tenants.insert(&holder.id);
+        }
+        if *changes {
+            integrations.insert(&subaccount.integration_id);
+        }
+    }
+    for integration in integrations {
+        let bills: Vec<String> = sqlx::query_scalar(
+            "SELECT id FROM snapshots WHERE integration_id = $1 AND state = 'published' AND ($2 IS NULL OR period >= $2) ORDER BY id",
+        )
+        .bind(integration)
+        .bind(wanted.from_period)
+        .fetch_all(&mut **tx)
+        .await?;
+        parts.extend(bills);
+    }
+    for tenant in tenants {
+        let state: Option<String> =
+            sqlx::query_scalar("SELECT state FROM tenants WHERE id = $1").bind(tenant).fetch_optional(&mut **tx).await?;
+        parts.extend(state);
+    }
+    Ok(list_tag(&parts))
 }
 
 async fn consider(tx: &mut Tx, wanted: &Assign) -> Result<Vec<Considered>> {

@@ -72,7 +72,7 @@ async fn chains(daemon: &Daemon, sample: &Sample, tenants: &BTreeMap<&'static st
         };
         for tenant_id in whom {
             let fields = AssignmentFields { rule_id: made.id.clone(), tenant_id, position: None, from_period: None, to_period: None };
-            daemon.store.assignment_create(&fields).await?;
+            daemon.store.assignment_create(&fields, None).await?;
         }
     }
     daemon.jobs.poke(Change::Assignments);

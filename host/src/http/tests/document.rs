@@ -56,6 +56,29 @@ async fn every_reference_in_the_document_leads_somewhere() {
     }
 }
 
+#[test]
+fn every_list_comes_in_pages() {
+    let document = serde_json::to_value(super::document()).unwrap();
+    let mut lists = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let get = &operations["get"];
+        let answer = &get["responses"]["200"]["content"]["application/json"]["schema"];
+        let answer = answer["$ref"].as_str().map_or(answer, |target| document.pointer(&target[1..]).unwrap());
+        if answer["properties"]["items"]["type"] != "array" {
+            continue;
+        }
+        // Reports of what one tenant or one period has, as many rows as there are months or currencies.
+        if path.starts_with("/v1/reports/") || path == "/v1/virtual-integrations/{id}/months" {
+            continue;
+        }
+        lists += 1;
+        let taken: Vec<&str> = get["parameters"].as_array().into_iter().flatten().filter_map(|given| given["name"].as_str()).collect();
+        assert!(taken.contains(&"limit") && (taken.contains(&"after") || taken.contains(&"cursor")), "{path} takes {taken:?}");
+        assert!(answer["properties"]["next"].is_object(), "{path}");
+    }
+    assert!(lists > 20, "{lists}");
+}
+
 #[tokio::test]
 async fn request_bodies_have_an_example_that_the_service_takes() {
     let document = serde_json::to_value(super::document()).unwrap();

@@ -41,7 +41,7 @@ async fn a_run_under_way_at_a_deploy_finishes_on_the_old_version_and_the_new_one
     let before = world.run_ids().await;
     let rule = world.rule("Rule").await;
     let fields = AssignmentFields { rule_id: rule.id, tenant_id: None, position: None, from_period: None, to_period: None };
-    world.store.assignment_create(&fields).await.unwrap();
+    world.store.assignment_create(&fields, None).await.unwrap();
     world.jobs.poke(Change::Assignments);
     let begun = async || world.all_runs().await.into_iter().find(|run| !before.contains(&run.id));
     until("the month is being rated", async || begun().await.is_some_and(|run| run.state == RunState::Running)).await;
@@ -67,7 +67,7 @@ async fn a_change_of_the_rule_itself_overtakes_the_run_under_way() {
     let before = world.run_ids().await;
     let rule = world.rule("Rule").await;
     let fields = AssignmentFields { rule_id: rule.id.clone(), tenant_id: None, position: None, from_period: None, to_period: None };
-    let assignment = world.store.assignment_create(&fields).await.unwrap();
+    let assignment = world.store.assignment_create(&fields, None).await.unwrap();
     world.jobs.poke(Change::Assignments);
     let begun = async || world.all_runs().await.into_iter().find(|run| !before.contains(&run.id));
     until("the month is being rated", async || begun().await.is_some_and(|run| run.state == RunState::Running)).await;

@@ -16,7 +16,7 @@ const BILL: [(&str, &str, &str, &str); 6] = [
 ];
 
 async fn told(world: &World, wanted: &Assign) -> Review {
-    let considered = world.store.subaccounts_consider(wanted).await.unwrap();
+    let (considered, _) = world.store.subaccounts_consider(wanted).await.unwrap();
     review(&world.store, &world.plugins, wanted, considered).await.unwrap()
 }
 

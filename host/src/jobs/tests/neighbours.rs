@@ -26,7 +26,7 @@ async fn pinned(world: &World, title: &str, component: &[u8]) -> Rule {
 async fn give(world: &World, rule: &Rule, tenant: &Tenant) {
     let (rule_id, tenant_id) = (rule.id.clone(), Some(tenant.id.clone()));
     let fields = AssignmentFields { rule_id, tenant_id, position: None, from_period: None, to_period: None };
-    world.store.assignment_create(&fields).await.unwrap();
+    world.store.assignment_create(&fields, None).await.unwrap();
 }
 
 async fn latest(world: &World, tenant: &Tenant) -> Run {

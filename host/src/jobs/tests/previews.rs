@@ -216,7 +216,7 @@ async fn tenants_without_anything_published_are_named_with_the_reason() {
         from_period: None,
         to_period: None,
     };
-    world.store.assignment_create(&of_bad).await.unwrap();
+    world.store.assignment_create(&of_bad, None).await.unwrap();
     world.give(&["222"], Some(&bad)).await;
     assert_eq!(world.published(&bad).await, []);
 

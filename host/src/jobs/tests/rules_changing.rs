@@ -44,7 +44,7 @@ async fn a_review_of_rules_tells_the_months_that_are_then_rated_again() {
     assert_eq!((months.as_slice(), charges), (&["A 2026-09".to_owned(), "B 2026-09".to_owned()][..], 3));
     assert_eq!(world.run_ids().await, before, "a review rates nothing");
 
-    let assigned = world.store.assignments_create(&many).await.unwrap();
+    let assigned = world.store.assignments_create(&many, None).await.unwrap();
     world.changed(Change::Assignments).await;
     let rated = world.run_ids().await.len() - before.len();
     assert_eq!(rated, 2, "as the review said");
@@ -68,7 +68,7 @@ async fn rules_that_changed_the_same_charges_overlap_and_one_that_is_assigned_tw
     let only = json!({"percent": "100", "where": [{"column": "ServiceName", "is_in": ["S3"]}]});
     let storage = world.store.rule_create(&markup("storage", only)).await.unwrap();
     for fields in [of(&all.id, None, None), of(&storage.id, None, None), of(&all.id, Some(&a.id), Some("2026-09"))] {
-        world.store.assignment_create(&fields).await.unwrap();
+        world.store.assignment_create(&fields, None).await.unwrap();
     }
     world.changed(Change::Assignments).await;
     let lake = world.data.charges();

@@ -141,7 +141,7 @@ impl World {
         let subaccounts: Vec<String> = all.into_iter().filter(|s| accounts.contains(&s.sub_account_id.as_str())).map(|s| s.id).collect();
         assert_eq!(subaccounts.len(), accounts.len(), "{accounts:?}");
         let from_period = from_period.map(|period| period.parse().unwrap());
-        Assign { subaccounts, tenant_id: to.map(|tenant| tenant.id.clone()), from_period, from_tenant_id: None, expected: None }
+        Assign { subaccounts, tenant_id: to.map(|tenant| tenant.id.clone()), from_period, ..Assign::default() }
     }
 
     pub(super) async fn deploy(&self, component: &[u8]) -> Deployed {
@@ -164,7 +164,7 @@ impl World {
             from_period: None,
             to_period: None,
         };
-        self.store.assignment_create(&fields).await.unwrap();
+        self.store.assignment_create(&fields, None).await.unwrap();
         self.changed(Change::Assignments).await;
     }
 

@@ -51,8 +51,8 @@ async fn a_deleted_tenant_releases_its_subaccounts_and_takes_its_assignments_and
     fresh.subaccounts_move(std::slice::from_ref(&subaccount.id), Some(&acme.id)).await.unwrap();
     deploy(&fresh, "markup", "1").await;
     let rule = markup(&fresh, "5 %").await;
-    fresh.assignment_create(&AssignmentFields { tenant_id: Some(acme.id.clone()), ..everywhere(&rule) }).await.unwrap();
-    let kept = fresh.assignment_create(&everywhere(&rule)).await.unwrap();
+    fresh.assignment_create(&AssignmentFields { tenant_id: Some(acme.id.clone()), ..everywhere(&rule) }, None).await.unwrap();
+    let kept = fresh.assignment_create(&everywhere(&rule), None).await.unwrap();
     let run = fresh.run_enqueue(&run_of(&acme, "a")).await.unwrap();
 
     let removed = fresh.tenant_delete(&acme.id, "Acme", None).await.unwrap();
@@ -98,7 +98,7 @@ async fn a_rule_names_a_plugin_and_a_version_that_exist() {
     assert_eq!(message(fresh.rule_create(&pinned).await), "the plugin markup has no version charge-1");
     let rule = fresh.rule_create(&fields).await.unwrap();
     assert_eq!(message(fresh.rule_create(&fields).await), "a rule with the title 5 % exists already");
-    fresh.assignment_create(&everywhere(&rule)).await.unwrap();
+    fresh.assignment_create(&everywhere(&rule), None).await.unwrap();
     assert_eq!(message(fresh.rule_delete(&rule.id, None).await), "the rule 5 % is in use by an assignment: delete that first");
 }
 
@@ -109,7 +109,7 @@ async fn an_assignment_is_put_where_it_is_asked_and_the_list_stays_without_gaps(
     let rule = markup(&fresh, "5 %").await;
     let mut ids = Vec::new();
     for _ in 0..4 {
-        ids.push(fresh.assignment_create(&everywhere(&rule)).await.unwrap().id);
+        ids.push(fresh.assignment_create(&everywhere(&rule), None).await.unwrap().id);
     }
     let order = async || {
         let list = fresh.assignments(None, None, &PageRequest::default()).await.unwrap().items;
@@ -127,11 +127,11 @@ async fn an_assignment_is_put_where_it_is_asked_and_the_list_stays_without_gaps(
     assert_eq!(order().await, [0, 3, 2, 1]);
     fresh.assignment_delete(&ids[3], None).await.unwrap();
     assert_eq!(order().await, [0, 2, 1]);
-    fresh.assignment_create(&at(2)).await.unwrap();
+    fresh.assignment_create(&at(2), None).await.unwrap();
     assert_eq!(order().await, [0, 9, 2, 1]);
     let twice = [ids[0].clone(), ids[0].clone()];
     assert_eq!(message(fresh.assignments_reorder(&twice, None).await), "an assignment is named twice");
-    assert_eq!(message(fresh.assignment_create(&at(0)).await), "positions count from 1");
+    assert_eq!(message(fresh.assignment_create(&at(0), None).await), "positions count from 1");
 }
 
 #[tokio::test]
@@ -145,11 +145,11 @@ async fn a_tenants_chain_is_what_is_assigned_to_it_or_to_all_and_effective_in_th
     let foreign = markup(&fresh, "for Other").await;
     let short = markup(&fresh, "from July to August").await;
     let of = |rule: &Rule, tenant: &Tenant| AssignmentFields { tenant_id: Some(tenant.id.clone()), ..everywhere(rule) };
-    fresh.assignment_create(&of(&own, &acme)).await.unwrap();
-    fresh.assignment_create(&everywhere(&all)).await.unwrap();
-    fresh.assignment_create(&of(&foreign, &other)).await.unwrap();
+    fresh.assignment_create(&of(&own, &acme), None).await.unwrap();
+    fresh.assignment_create(&everywhere(&all), None).await.unwrap();
+    fresh.assignment_create(&of(&foreign, &other), None).await.unwrap();
     let effective = AssignmentFields { from_period: Some(period("2026-07")), to_period: Some(period("2026-08")), ..everywhere(&short) };
-    fresh.assignment_create(&effective).await.unwrap();
+    fresh.assignment_create(&effective, None).await.unwrap();
     let titles = async |month: &str| {
         let chain = fresh.chain(&acme.id, period(month)).await.unwrap();
         chain.into_iter().map(|link| link.title).collect::<Vec<_>>()
@@ -159,7 +159,7 @@ async fn a_tenants_chain_is_what_is_assigned_to_it_or_to_all_and_effective_in_th
     assert_eq!(titles("2026-08").await, ["for Acme", "for all", "from July to August"]);
     assert_eq!(titles("2026-09").await, ["for Acme", "for all"]);
     let backwards = AssignmentFields { from_period: Some(period("2026-08")), to_period: Some(period("2026-07")), ..everywhere(&short) };
-    assert_eq!(message(fresh.assignment_create(&backwards).await), "the assignment ends in 2026-07, before it begins in 2026-08");
+    assert_eq!(message(fresh.assignment_create(&backwards, None).await), "the assignment ends in 2026-07, before it begins in 2026-08");
 
     // A deployed version reaches the rules that are not pinned.
     let pinned = RuleFields { title: own.title.clone(), plugin: own.plugin.clone(), pinned_digest: Some(first.clone()), config: json!({}) };

@@ -27,7 +27,7 @@ async fn every_row_comes_over_and_changes_go_on_there() {
     deploy(&fresh, "markup", "1").await;
     fresh.plugin_set_disabled("markup", true, None).await.unwrap();
     let rule = markup(&fresh, "Five percent").await;
-    fresh.assignment_create(&everywhere(&rule)).await.unwrap();
+    fresh.assignment_create(&everywhere(&rule), None).await.unwrap();
     let run = fresh.run_enqueue(&run_of(&acme, "a")).await.unwrap();
     fresh.run_start(&run.id).await.unwrap();
     fresh.run_complete(&run.id, &charged("12345678901234567890.000000000000000001")).await.unwrap();
@@ -67,7 +67,7 @@ async fn rows_of_an_older_version_are_brought_to_this_one_and_those_of_a_newer_a
     moved(&old, &url).await.unwrap();
     let store = Store::open(&url, Clock::system()).await.unwrap();
     assert_eq!(store.tenant("tnt_1").await.unwrap().name, "Acme");
-    let history = store.subaccount_history("sub_1").await.unwrap();
+    let history = store.subaccount_history("sub_1", &PageRequest::default()).await.unwrap().items;
     assert_eq!(history.len(), 1, "a later migration made it of the old rows");
 
     let Some((another, _folder)) = empty() else { return };

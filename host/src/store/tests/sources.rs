@@ -161,7 +161,7 @@ async fn each_month_has_the_holder_of_its_period_and_the_history_keeps_what_was_
             tenant_id: tenant.map(|tenant| tenant.id.clone()),
             from_period: from.map(period),
             from_tenant_id: given_up_by.map(|tenant| tenant.id.clone()),
-            expected: None,
+            ..Assign::default()
         };
         fresh.by("anna").subaccounts_assign(&wanted).await
     };
@@ -180,7 +180,7 @@ async fn each_month_has_the_holder_of_its_period_and_the_history_keeps_what_was_
     let only_other = HoldingFilter { tenant_id: Some(other.id.clone()), ..Default::default() };
     assert!(fresh.holdings(&only_other).await.unwrap().is_empty());
 
-    let history = fresh.subaccount_history(&id).await.unwrap();
+    let history = fresh.subaccount_history(&id, &PageRequest::default()).await.unwrap().items;
     let told: Vec<_> = history.iter().map(|h| (h.tenant.as_deref(), h.from_period, h.until_period, h.in_effect)).collect();
     let (aug, sep) = (Some(period("2026-08")), Some(period("2026-09")));
     assert_eq!(told, [(None, aug, None, true), (Some("Other"), sep, None, false), (Some("Acme"), None, aug, true)]);
@@ -212,7 +212,7 @@ async fn new_subaccounts_go_to_the_tenant_of_a_dedicated_integration_but_for_the
     fresh.subaccounts_move(&[list[0].id.clone()], None).await.unwrap();
     published(&fresh, &aws, "d2", month("2026-09", vec![account("1", 1, "1"), account("4", 1, "2")])).await;
     assert_eq!(holders().await, [one("1", false), one("2", false), one("333", false), one("4", true)]);
-    let history = fresh.subaccount_history(&list[0].id).await.unwrap();
+    let history = fresh.subaccount_history(&list[0].id, &PageRequest::default()).await.unwrap().items;
     assert_eq!(history.last().unwrap().assigned_by, "rerate");
 }
 
@@ -230,9 +230,9 @@ async fn what_a_tenants_own_integration_brings_is_the_tenants_and_goes_with_it()
     let moved = message(fresh.subaccounts_assign(&Assign { subaccounts: vec![list[0].id.clone()], ..Assign::default() }).await);
     assert!(moved.contains("comes from a tenant's own integration"), "{moved}");
     fresh.integration_set_status(&msps.id, IntegrationStatus::Error, Some("/secret/path is not readable")).await.unwrap();
-    assert!(fresh.integrations_of_tenant(&other.id).await.unwrap().is_empty());
+    assert!(fresh.integrations_of_tenant(&other.id, &PageRequest::default()).await.unwrap().items.is_empty());
     fresh.subaccounts_move(&[list[1].id.clone()], Some(&acme.id)).await.unwrap();
-    let seen = fresh.integrations_of_tenant(&acme.id).await.unwrap();
+    let seen = fresh.integrations_of_tenant(&acme.id, &PageRequest::default()).await.unwrap().items;
     let told: Vec<_> = seen.iter().map(|i| (i.name.as_str(), i.own, i.status, i.error.as_deref(), i.subaccounts)).collect();
     assert_eq!(told, [("own", true, IntegrationStatus::Stable, None, 1), ("msp", false, IntegrationStatus::Error, None, 1)]);
     let removal = fresh.tenant_removal(&acme.id).await.unwrap();

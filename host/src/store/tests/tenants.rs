@@ -103,7 +103,7 @@ async fn what_is_removed_with_a_tenant_is_told_first_and_then_no_table_names_it(
     fresh.subaccounts_move(&[list[0].id.clone()], Some(&acme.id)).await.unwrap();
     deploy(&fresh, "markup", "1").await;
     let rule = markup(&fresh, "5 %").await;
-    fresh.assignment_create(&AssignmentFields { tenant_id: Some(acme.id.clone()), ..everywhere(&rule) }).await.unwrap();
+    fresh.assignment_create(&AssignmentFields { tenant_id: Some(acme.id.clone()), ..everywhere(&rule) }, None).await.unwrap();
     fresh.quota_put(&acme.id, &QuotaFields::default(), None).await.unwrap();
     let run = fresh.run_enqueue(&run_of(&acme, "a")).await.unwrap();
     fresh.run_start(&run.id).await.unwrap();
@@ -140,7 +140,7 @@ async fn whoever_is_limited_to_some_tenants_takes_nothing_from_the_others_and_do
         tenant_id: Some(acme.id.clone()),
         from_period: Some(period("2026-09")),
         from_tenant_id: Some(other.id.clone()),
-        expected: None,
+        ..Assign::default()
     };
     fresh.subaccounts_assign(&handed).await.unwrap();
 
@@ -161,7 +161,7 @@ async fn whoever_is_limited_to_some_tenants_takes_nothing_from_the_others_and_do
     assert_eq!(message(limited.subaccounts_assign(&give("2", &acme)).await), text);
     let release = Assign { subaccounts: vec![id("2")], ..Assign::default() };
     assert_eq!(message(limited.subaccounts_assign(&release).await), text);
-    let history = limited.subaccount_history(&id("2")).await.unwrap();
+    let history = limited.subaccount_history(&id("2"), &PageRequest::default()).await.unwrap().items;
     let told: Vec<_> = history.iter().map(|held| (held.tenant.as_deref(), held.tenant_id.is_some())).collect();
     assert_eq!(told, [(Some("Acme"), true), (Some("another tenant"), false)]);
     limited.subaccounts_assign(&give("3", &acme)).await.unwrap();

@@ -13,7 +13,7 @@ async fn a_tenants_people_read_what_happened_in_their_organisation_and_not_who_o
     let msp = fresh.by_actor(&ann);
     deploy(&fresh, "markup", "1").await;
     let rule = markup(&fresh, "5 %").await;
-    msp.assignment_create(&AssignmentFields { tenant_id: Some(acme.id.clone()), ..everywhere(&rule) }).await.unwrap();
+    msp.assignment_create(&AssignmentFields { tenant_id: Some(acme.id.clone()), ..everywhere(&rule) }, None).await.unwrap();
     msp.quota_put(&acme.id, &QuotaFields::default(), None).await.unwrap();
     let aws = fresh.integration_create(&folder("aws")).await.unwrap();
     let import = fresh.import_begin(&aws.id, "d1", None).await.unwrap();

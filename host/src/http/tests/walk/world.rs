@@ -321,7 +321,7 @@ impl World {
     pub(super) async fn fresh_assignment(&self, side: &Side) -> String {
         let tenant_id = Some(side.tenant.clone());
         let fields = AssignmentFields { rule_id: self.rule.clone(), tenant_id, position: None, from_period: None, to_period: None };
-        side.own(&self.app.state.store.assignment_create(&fields).await.unwrap().id)
+        side.own(&self.app.state.store.assignment_create(&fields, None).await.unwrap().id)
     }
 
     /// The tenant's provider, put back if it was taken away.
