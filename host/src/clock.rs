@@ -161,7 +161,8 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_changes_no_order() {
         let last = Mutex::new(0);
-        let made = [id::bits(2, [9; 10]), id::bits(1, [255; 10]), id::bits(2, [0; 10]), id::bits(3, [0; 10])].map(|next| behind(&last, next, 7));
+        let made =
+            [id::bits(2, [9; 10]), id::bits(1, [255; 10]), id::bits(2, [0; 10]), id::bits(3, [0; 10])].map(|next| behind(&last, next, 7));
         assert!(made.is_sorted_by(|early, late| early < late));
         assert_eq!(made[3], id::bits(3, [0; 10]), "and the clock is followed again once it is ahead");
     }
