@@ -52,6 +52,19 @@ fn somebody_is_invited_comes_in_by_the_link_and_works_with_a_token_of_their_own(
     let refused = rerate_with(&["rule", "list", "--acting-in", "Acme"], &as_eve);
     assert!(refused.code == 2 && refused.stderr.contains("you act in a tenant"), "{}", refused.stderr);
 
+    // A browser of hers, found and signed out; then wherever she is.
+    let password = json!({"email": "eve@msp.example", "password": "correct horse battery"});
+    let sign_in = || server.request("POST", "/v1/sessions", &[], Some(&password)).json()["session"]["id"].clone();
+    let (here, there) = (sign_in(), sign_in());
+    let sessions = rerate_with(&["session", "list", "--json"], &as_eve).json();
+    assert_eq!(sessions.as_array().unwrap().iter().map(|session| session["id"].clone()).collect::<Vec<_>>(), [here.clone(), there.clone()]);
+    let ended = rerate_with(&["session", "end", text(&here)], &as_eve);
+    assert!(ended.code == 0 && ended.stdout.contains("is signed out"), "{}{}", ended.stdout, ended.stderr);
+    let listed = server.done(&["session", "list", "--user", "eve@msp.example"]);
+    assert!(listed.contains(text(&there)) && !listed.contains(text(&here)), "{listed}");
+    server.done(&["session", "end", "--user", "eve@msp.example"]);
+    assert_eq!(server.json(&["session", "list", "--user", "eve@msp.example"]), json!([]));
+
     let changed = server.done(&["user", "change", "eve@msp.example", "--name", "Eve Example", "--password-file", &other]);
     assert!(changed.contains("no session any more"), "{changed}");
     assert_eq!(server.json(&["user", "list"])[0]["name"], "Eve Example");

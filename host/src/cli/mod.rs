@@ -27,6 +27,7 @@ pub mod rule;
 pub mod run;
 pub mod secrets;
 pub mod serve;
+pub mod session;
 pub mod shadow;
 mod shown;
 pub mod sign_in;
@@ -86,6 +87,9 @@ enum Command {
     /// Work with tokens: programs that may call a daemon
     #[command(arg_required_else_help = true, after_help = token::EXAMPLES)]
     Token(token::Args),
+    /// See where people are signed in, and sign them out
+    #[command(arg_required_else_help = true, after_help = session::EXAMPLES)]
+    Session(session::Args),
     /// Work with people: invite them, and set what they are where
     #[command(arg_required_else_help = true, after_help = user::EXAMPLES)]
     User(user::Args),
@@ -236,6 +240,7 @@ pub fn main() -> ExitCode {
         Command::CostCenter(args) => cost_center::run(args),
         Command::Team(args) => team::run(args),
         Command::Token(args) => token::run(args),
+        Command::Session(args) => session::run(&args),
         Command::User(args) => user::run(args),
         Command::SignIn(args) => sign_in::run(args),
         Command::Whoami(args) => whoami::run(&args),

@@ -92,6 +92,11 @@ pub const TABLE: &[Row] = {
         row("GET", "/v1/whoami", View, View),
         // Signing in, and what a session can do.
         row("POST", "/v1/sessions", Open, Open),
+        // One's own; those of others are an Owner's, which the handlers see to.
+        row("GET", "/v1/sessions", View, View),
+        row("DELETE", "/v1/sessions", View, View),
+        row("GET", "/v1/sessions/{id}", View, View),
+        row("DELETE", "/v1/sessions/{id}", View, View),
         row("GET", "/v1/session", View, View),
         row("PUT", "/v1/session", View, View),
         row("DELETE", "/v1/session", View, View),

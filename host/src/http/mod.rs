@@ -42,6 +42,7 @@ mod runs;
 mod secrets;
 mod serve;
 mod session;
+mod sessions;
 mod shadows;
 mod signing_in;
 mod snapshots;

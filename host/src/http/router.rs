@@ -11,7 +11,7 @@ use super::trace::{self, Boundary};
 use super::{
     AppState, assignments, audit, auth, charged, charges, cost_centers, deployments, described, domains, events, idempotency, integrations,
     invitations, keys, limits, lines, metrics, openapi, openid, overlaps, plugins, previews, quotas, ready, reports, rules, runs, secrets,
-    session, shadows, signing_in, snapshots, subaccounts, teams, tenant_import, tenants, tokens, users, verify, virtuals,
+    session, sessions, shadows, signing_in, snapshots, subaccounts, teams, tenant_import, tenants, tokens, users, verify, virtuals,
 };
 
 /// Bytes of a JSON body: the largest configuration of a rule is half of it.
@@ -48,6 +48,7 @@ fn guarded() -> OpenApiRouter<AppState> {
         .merge(shadows::routes())
         .merge(events::routes())
         .merge(signing_in::routes())
+        .merge(sessions::routes())
         .merge(users::routes())
         .merge(teams::routes())
         .merge(cost_centers::routes())

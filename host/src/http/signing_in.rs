@@ -201,7 +201,7 @@ async fn session_switch(
 /// Signs out.
 #[utoipa::path(delete, path = "/v1/session", tag = "session", responses((status = 204), Problems))]
 async fn session_end(Extension(caller): Extension<Caller>, By(store): By, origin: Origin) -> ApiResult<Response> {
-    store.session_end(&own(&caller)?.0.id).await?;
+    store.session_end(&own(&caller)?.0.id, None).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     put_cookie(&mut response, &cookie::clear(origin.host()));
     Ok(response)

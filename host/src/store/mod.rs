@@ -96,7 +96,7 @@ pub use roster::{MAX_FAULTS, Roster, RosterAction, RosterChange, RosterFault, Ro
 pub use rows::{Columns, Dump, Fill};
 pub use rules::{Rule, RuleFields};
 pub use runs::{ChainEntry, FoundRun, NewRun, Run, RunFilter, RunResult, RunState};
-pub use sessions::{NewSession, Session};
+pub use sessions::{NewSession, Session, SessionsOf};
 pub use shadows::{Shadow, ShadowOutcome, ShadowRun, ShadowState};
 pub use sign_in::{Admission, ClientSecret, GroupRole, SignIn, SignInFields, Vouched};
 pub use snapshots::{CurrencyTotal, Holding, HoldingFilter, Import, Part, PeriodContent, Snapshot, SnapshotState, SubaccountContent};

@@ -1,4 +1,5 @@
-//! Sessions: browsers that are signed in. A session hangs on a membership and ends with it; it ends as well when nobody uses it.
+//! Sessions: browsers that are signed in. A session hangs on a membership and ends with it; it ends as well when nobody uses it, or when its
+//! person or an Owner ends it. Who has to do with whose sessions is the caller's to know.
 
 use serde::Serialize;
 use sqlx::FromRow;
@@ -6,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::audit::NOTHING;
 use super::tenants::admitted;
-use super::{Result, Store, StoreError, User};
+use super::{Page, PageRequest, Result, Store, StoreError, User, list_tag, unchanged};
 use crate::clock::Moment;
 use crate::domain::access::Organisation;
 
@@ -49,6 +50,20 @@ pub struct NewSession {
     pub issuer: Option<String>,
 }
 
+/// Whose sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionsOf {
+    pub user_id: String,
+    /// Only those in this organisation; none for all.
+    pub organisation: Option<Organisation>,
+}
+
+impl SessionsOf {
+    pub fn has(&self, session: &Session) -> bool {
+        session.user_id == self.user_id && self.organisation.as_ref().is_none_or(|only| *only == session.organisation)
+    }
+}
+
 impl Store {
     /// Begins a session; the store is the person's own, so that the log names them.
     pub async fn session_begin(&self, new: &NewSession) -> Result<Session> {
@@ -87,6 +102,34 @@ impl Store {
         self.audit(&mut tx, "begin", "session", &session.id, NOTHING, Some(&session)).await?;
         tx.commit().await?;
         Ok(session)
+    }
+
+    /// Those that have not ended, oldest first.
+    pub async fn sessions(&self, of: &SessionsOf, page: &PageRequest) -> Result<Page<Session>> {
+        let now = self.clock.now();
+        let list = sqlx::query_as(
+            "SELECT * FROM sessions WHERE user_id = $1 AND ($2 IS NULL OR organisation = $2) AND expires_at > $3 AND seen_at > $4 \
+             AND id > $5 ORDER BY id LIMIT $6",
+        );
+        let items = list
+            .bind(&of.user_id)
+            .bind(of.organisation.as_ref().map(Organisation::name))
+            .bind(now)
+            .bind(Moment(now.0 - IDLE_MILLIS))
+            .bind(page.after())
+            .bind(page.fetch())
+            .fetch_all(&self.read)
+            .await?;
+        Ok(page.page(items, |session: &Session| session.id.clone()))
+    }
+
+    /// The tag of all of them.
+    pub async fn sessions_tag(&self, of: &SessionsOf) -> Result<i64> {
+        Ok(tag_of_all(&all_of(&mut self.read.begin().await?, of).await?))
+    }
+
+    pub async fn session(&self, id: &str) -> Result<Session> {
+        open(&mut self.read.begin().await?, id).await
     }
 
     /// The session of this secret and its person, if it has not ended.
@@ -164,15 +207,42 @@ impl Store {
         Ok(after)
     }
 
-    /// Ends a session.
-    pub async fn session_end(&self, id: &str) -> Result<()> {
+    /// Ends a session, at once.
+    pub async fn session_end(&self, id: &str, expected: Option<i64>) -> Result<()> {
         let mut tx = self.begin().await?;
         let before = open(&mut tx, id).await?;
-        sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id).execute(&mut *tx).await?;
-        self.audit(&mut tx, "end", "session", id, Some(&before), NOTHING).await?;
+        unchanged("session", id, before.tag(), expected)?;
+        self.end_within(&mut tx, &before).await?;
         tx.commit().await?;
         Ok(())
     }
+
+    /// Ends all of them but the one that is named.
+    pub async fn sessions_end(&self, of: &SessionsOf, keep: Option<&str>, expected: Option<i64>) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let all = all_of(&mut tx, of).await?;
+        unchanged("sessions of", &of.user_id, tag_of_all(&all), expected)?;
+        for session in all.iter().filter(|session| keep != Some(&*session.id)) {
+            self.end_within(&mut tx, session).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn end_within(&self, tx: &mut super::Tx, session: &Session) -> Result<()> {
+        sqlx::query("DELETE FROM sessions WHERE id = $1").bind(&session.id).execute(&mut **tx).await?;
+        self.audit(tx, "end", "session", &session.id, Some(session), NOTHING).await
+    }
+}
+
+/// Those that ended because nobody used them may be among them, until they are cleared away.
+async fn all_of(tx: &mut super::Tx, of: &SessionsOf) -> Result<Vec<Session>> {
+    let all = sqlx::query_as("SELECT * FROM sessions WHERE user_id = $1 AND ($2 IS NULL OR organisation = $2) ORDER BY id");
+    Ok(all.bind(&of.user_id).bind(of.organisation.as_ref().map(Organisation::name)).fetch_all(&mut **tx).await?)
+}
+
+fn tag_of_all(all: &[Session]) -> i64 {
+    list_tag(&all.iter().map(|session| session.id.clone()).collect::<Vec<_>>())
 }
 
 /// Refuses an organisation whose people sign in through its provider alone.

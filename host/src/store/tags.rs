@@ -5,7 +5,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Invitation, Membership, Preview, Run, Shadow, SigningPolicy, Subaccount, Token, TrustedKey};
+use super::{Invitation, Membership, Preview, Run, Session, Shadow, SigningPolicy, Subaccount, Token, TrustedKey};
 
 /// Tags have 18 digits at most, as versions would.
 const TAGS: i64 = 1_000_000_000_000_000_000;
@@ -45,6 +45,12 @@ impl SigningPolicy {
 impl Token {
     pub fn tag(&self) -> i64 {
         tag_of([&*self.id]) // nothing of it changes
+    }
+}
+
+impl Session {
+    pub fn tag(&self) -> i64 {
+        tag_of([&*self.id, self.organisation.name(), self.entered.as_deref().unwrap_or_default()])
     }
 }
 

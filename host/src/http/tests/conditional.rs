@@ -81,6 +81,15 @@ impl World {
         self.app.person(&email, "msp", "viewer").await
     }
 
+    /// Somebody who is signed in: who, and where.
+    async fn signed_in(&mut self) -> (String, String) {
+        let email = format!("{}@msp.example", self.name("person").replace(' ', ""));
+        let user = self.app.person(&email, "msp", "viewer").await;
+        self.app.browser(&email).await;
+        let sessions = self.app.get(&format!("/v1/sessions?user_id={user}")).await.ok(200);
+        (user, sessions["items"][0]["id"].as_str().unwrap().to_owned())
+    }
+
     async fn rule(&mut self) -> String {
         let title = self.name("Rule");
         self.make("/v1/rules", json!({"title": title, "plugin": "fixture", "config": {}})).await
@@ -179,6 +188,14 @@ impl World {
                 let by = Some(self.app.browser(&email).await);
                 let body = json!({"current": super::people::PASSWORD, "new": "another horse battery"});
                 Change { by, ..change("/v1/session/password", "/v1/session", body) }
+            }
+            ("DELETE", "/v1/sessions") => {
+                let list = format!("/v1/sessions?user_id={}", self.signed_in().await.0);
+                change(list.clone(), list, None)
+            }
+            ("DELETE", "/v1/sessions/{id}") => {
+                let session = self.signed_in().await.1;
+                of(&format!("/v1/sessions/{session}"), None)
             }
             ("PUT", "/v1/users/{id}") => of(&format!("/v1/users/{}", self.user().await), json!({ "name": name })),
             ("DELETE", "/v1/users/{id}") => of(&format!("/v1/users/{}", self.user().await), None),

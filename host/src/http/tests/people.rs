@@ -124,6 +124,80 @@ async fn a_removed_persons_sessions_and_tokens_end_at_once() {
 }
 
 #[tokio::test]
+async fn a_person_sees_where_they_are_signed_in_and_ends_it() {
+    let app = TestApp::new().await;
+    let acme = app.post("/v1/tenants", json!({"name": "Acme"})).await.ok(201)["id"].as_str().unwrap().to_owned();
+    let bob = app.person("bob@acme.example", &acme, "viewer").await;
+    app.person("eve@acme.example", &acme, "owner").await;
+    let ann = app.person("ann@msp.example", "msp", "owner").await;
+    let browsers = [app.browser("bob@acme.example").await, app.browser("bob@acme.example").await, app.browser("bob@acme.example").await];
+    let [here, there, elsewhere] = &browsers;
+    let list = async |browser: &Browser, query: &str| {
+        let page = app.browse(browser, Method::GET, &format!("/v1/sessions{query}"), None).await.ok(200);
+        page["items"].as_array().unwrap().clone()
+    };
+    let mine = list(here, "").await;
+    assert_eq!(mine.iter().map(|session| session["current"].clone()).collect::<Vec<_>>(), [true, false, false]);
+    for session in &mine {
+        assert_eq!((&session["organisation"], &session["user_id"]), (&json!(acme), &json!(bob)));
+        assert!(session["created_at"].is_string() && session["seen_at"].is_string() && session.get("sha256").is_none(), "{session}");
+    }
+    let address = |session: &Value| format!("/v1/sessions/{}", session["id"].as_str().unwrap());
+    app.browse(here, Method::DELETE, &address(&mine[1]), None).await.ok(204);
+    let gone = async |browser: &Browser| app.browse(browser, Method::GET, "/v1/whoami", None).await.status == StatusCode::UNAUTHORIZED;
+    assert!(gone(there).await && !gone(elsewhere).await && !gone(here).await);
+    app.browse(here, Method::DELETE, "/v1/sessions", None).await.ok(204);
+    assert!(gone(elsewhere).await && !gone(here).await, "all but this one");
+
+    // Those of others are an Owner's: a tenant's of its people, the MSP's of everybody.
+    let (eve, annes) = (app.browser("eve@acme.example").await, app.browser("ann@msp.example").await);
+    let refused = app.browse(here, Method::GET, &format!("/v1/sessions?user_id={ann}"), None).await.problem();
+    assert_eq!(refused, "403 forbidden: your role is Viewer; having to do with somebody else's sessions takes Owner");
+    let of_ann = list(&annes, "").await;
+    for browser in [here, &eve] {
+        assert!(app.browse(browser, Method::GET, &address(&of_ann[0]), None).await.problem().starts_with("404 not-found: "));
+        assert!(app.browse(browser, Method::DELETE, &address(&of_ann[0]), None).await.problem().starts_with("404 not-found: "));
+    }
+    assert!(app.browse(&eve, Method::GET, &format!("/v1/sessions?user_id={ann}"), None).await.problem().starts_with("404 not-found: "));
+    assert_eq!(list(&eve, &format!("?user_id={bob}")).await.len(), 1);
+    app.browse(&eve, Method::DELETE, &format!("/v1/sessions?user_id={bob}"), None).await.ok(204);
+    assert!(gone(here).await && !gone(&eve).await);
+    let again = app.browser("bob@acme.example").await;
+    app.browse(&annes, Method::DELETE, &format!("/v1/sessions?user_id={bob}"), None).await.ok(204);
+    assert!(gone(&again).await);
+    let log = app.get("/v1/audit?noun=session&limit=1").await.ok(200)["items"][0].clone();
+    assert_eq!((&log["action"], &log["actor"], &log["before"]["user_id"]), (&json!("end"), &json!("ann@msp.example"), &json!(bob)));
+    assert_eq!(app.get("/v1/sessions").await.ok(200)["items"], json!([]), "a service has none");
+}
+
+#[tokio::test]
+async fn a_session_that_a_provider_vouched_for_has_nothing_to_do_with_those_in_other_organisations() {
+    let app = TestApp::new().await;
+    let acme = app.post("/v1/tenants", json!({"name": "Acme"})).await.ok(201)["id"].as_str().unwrap().to_owned();
+    let ann = app.person("ann@msp.example", "msp", "owner").await;
+    app.put(&format!("/v1/users/{ann}/memberships/{acme}"), json!({"role": "owner"})).await.ok(200);
+    let own = app.browser("ann@msp.example").await;
+    let secret = crate::signin::secret::Secret::new(&app.state.store.clock().random(), "");
+    let new = crate::store::NewSession {
+        user_id: ann,
+        organisation: Organisation::Tenant(acme),
+        sha256: secret.hash(),
+        issuer: Some("https://login.acme.example".to_owned()),
+    };
+    app.state.store.session_begin(&new).await.unwrap();
+    let (cookie, csrf) = (format!("rerate_session={}", secret.text()), crate::signin::cookie::proof(secret.text()));
+    let vouched = Browser { cookie, csrf };
+    let count =
+        async |browser: &Browser| app.browse(browser, Method::GET, "/v1/sessions", None).await.ok(200)["items"].as_array().unwrap().len();
+    assert_eq!((count(&own).await, count(&vouched).await), (2, 1));
+    let there = app.browse(&own, Method::GET, "/v1/session", None).await.ok(200)["session"]["id"].as_str().unwrap().to_owned();
+    let ended = app.browse(&vouched, Method::DELETE, &format!("/v1/sessions/{there}"), None).await.problem();
+    assert!(ended.starts_with("404 not-found: "), "{ended}");
+    app.browse(&vouched, Method::DELETE, "/v1/sessions", None).await.ok(204);
+    assert_eq!(count(&own).await, 2);
+}
+
+#[tokio::test]
 async fn a_changed_password_ends_the_other_sessions_and_a_poor_one_is_refused() {
     let app = TestApp::new().await;
     app.person("ann@msp.example", "msp", "owner").await;

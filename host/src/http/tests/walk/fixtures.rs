@@ -90,9 +90,8 @@ impl World {
         let unique = || format!("{} {}", of.marker, self.next());
         let plain = || on(Asked::of(row.path.replace(['{', '}'], "")));
         Some(match (row.method, row.path) {
-            (_, "/v1/health" | "/v1/ready" | "/v1/sign-in/callback" | "/v1/sign-in/{id}" | "/v1/sessions" | "/v1/invitations/accept") => {
-                Fixture { kind: Kind::Open, asked: Asked::default() }
-            }
+            (_, "/v1/health" | "/v1/ready" | "/v1/sign-in/callback" | "/v1/sign-in/{id}" | "/v1/invitations/accept")
+            | ("POST", "/v1/sessions") => Fixture { kind: Kind::Open, asked: Asked::default() },
             (method, "/v1/organisations/{id}/sign-in") => {
                 self.provider(of).await;
                 let asked = Asked::of(format!("/v1/organisations/{tenant}/sign-in"));
@@ -101,7 +100,11 @@ impl World {
                 if method == "PUT" { asked.with(body).lands(422).thing() } else { asked.thing() }
             }
             (_, "/metrics" | "/v1/openapi.json" | "/v1/whoami" | "/v1/session/leave") => plain().general(),
-            ("GET" | "DELETE", "/v1/session") => plain().general(),
+            ("GET" | "DELETE", "/v1/session" | "/v1/sessions") => plain().general(),
+            (_, "/v1/sessions/{id}") => {
+                let session = if own_side { self.signed_in(&caller.user, &caller.home).await.0.id } else { self.fresh_session(of).await };
+                Asked::of(format!("/v1/sessions/{session}")).thing()
+            }
             ("PUT", "/v1/session") => {
                 let organisation = if own_side { caller.home.name() } else { tenant };
                 Asked::of("/v1/session").with(json!({ "organisation": organisation })).personal()

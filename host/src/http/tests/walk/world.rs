@@ -10,8 +10,8 @@ use crate::signin::cookie;
 use crate::signin::secret::Secret;
 use crate::store::{
     Assign, AssignmentFields, ClientSecret, CostCenterFields, Dump, IntegrationFields, IntegrationKind, InvitationFields, MembershipFields,
-    NewRun, NewSession, NewToken, Origin, PageRequest, RuleFields, SignInFields, Subaccount, SubaccountFilter, TeamFields, TenantFields,
-    TenantKind, UserFields,
+    NewRun, NewSession, NewToken, Origin, PageRequest, RuleFields, Session, SignInFields, Subaccount, SubaccountFilter, TeamFields,
+    TenantFields, TenantKind, UserFields,
 };
 
 /// The month that is rated.
@@ -186,14 +186,18 @@ impl World {
         store.team_update(&side.team, &fields, None).await.unwrap();
     }
 
-    /// A browser in which the caller has just signed in: the headers of its calls.
-    pub(super) async fn browser(&self, caller: &Caller) -> [(&'static str, String); 2] {
+    pub(super) async fn signed_in(&self, user: &str, organisation: &Organisation) -> (Session, Secret) {
         let store = &self.app.state.store;
         let secret = Secret::new(&store.clock().random(), "");
-        let new = NewSession { user_id: caller.user.clone(), organisation: caller.home.clone(), sha256: secret.hash(), issuer: None };
-        let session = store.session_begin(&new).await.unwrap();
+        let new = NewSession { user_id: user.to_owned(), organisation: organisation.clone(), sha256: secret.hash(), issuer: None };
+        (store.session_begin(&new).await.unwrap(), secret)
+    }
+
+    /// A browser in which the caller has just signed in: the headers of its calls.
+    pub(super) async fn browser(&self, caller: &Caller) -> [(&'static str, String); 2] {
+        let (session, secret) = self.signed_in(&caller.user, &caller.home).await;
         if let Some(tenant) = &caller.acting {
-            store.session_enter(&session.id, Some(tenant)).await.unwrap();
+            self.app.state.store.session_enter(&session.id, Some(tenant)).await.unwrap();
         }
         [("cookie", format!("{}={}", cookie::NAME, secret.text())), ("rerate-csrf", cookie::proof(secret.text()))]
     }
@@ -227,6 +231,12 @@ impl World {
     pub(super) async fn fresh_user(&self, side: &Side) -> String {
         let email = format!("u{}@{}.example", self.next(), side.marker);
         side.own(&self.member(&email, &Organisation::Tenant(side.tenant.clone()), Role::Viewer).await)
+    }
+
+    /// Of somebody of the tenant.
+    pub(super) async fn fresh_session(&self, side: &Side) -> String {
+        let user = self.fresh_user(side).await;
+        side.own(&self.signed_in(&user, &Organisation::Tenant(side.tenant.clone())).await.0.id)
     }
 
     pub(super) async fn fresh_cost_center(&self, side: &Side) -> String {
