@@ -1,5 +1,7 @@
 //! Period splits: how the source of a month divides into tenants and what nobody holds. Tenants + unassigned = source, to the last digit.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
@@ -124,7 +126,8 @@ impl FromRow<'_, DbRow> for PeriodSplit {
 }
 
 impl Store {
-    /// Stores the split of a period and currency in place of the one before. One that does not balance is refused.
+    /// Stores the split of a period and currency in place of the one before. One that does not balance is refused; tenants and bills that were
+    /// deleted since it was worked out are not in what is stored.
     pub async fn split_put(&self, split: &PeriodSplit) -> Result<()> {
         let mut tx = self.begin().await?;
         put_split(&mut tx, split, self.clock.now()).await?;
@@ -145,6 +148,25 @@ impl Store {
     }
 }
 
+/// The split as it is without tenants that were deleted since it was worked out: what they held is nobody's. None where bills are gone as
+/// well: what is stored was divided anew when they went, and the next look tells the rest.
+async fn without_deleted(tx: &mut Tx, split: &PeriodSplit) -> Result<Option<PeriodSplit>> {
+    for snapshot in &split.snapshots {
+        let found: Option<String> =
+            sqlx::query_scalar("SELECT id FROM snapshots WHERE id = $1").bind(snapshot).fetch_optional(&mut **tx).await?;
+        if found.is_none() {
+            return Ok(None);
+        }
+    }
+    let present: Vec<String> = sqlx::query_scalar("SELECT id FROM tenants").fetch_all(&mut **tx).await?;
+    let present: BTreeSet<String> = present.into_iter().collect();
+    let mut left = split.clone();
+    for share in split.tenants.iter().filter(|share| !present.contains(&share.tenant_id)) {
+        left = left.without(&share.tenant_id, Brought::default()).ok_or_else(out_of_range)?;
+    }
+    Ok(Some(left))
+}
+
 pub(super) async fn put_split(tx: &mut Tx, split: &PeriodSplit, now: Moment) -> Result<()> {
     if !split.balances() {
         return Err(StoreError::Invalid(format!(
@@ -152,6 +174,7 @@ pub(super) async fn put_split(tx: &mut Tx, split: &PeriodSplit, now: Moment) -> 
             split.period, split.currency
         )));
     }
+    let Some(split) = without_deleted(tx, split).await? else { return Ok(()) };
     let put = sqlx::query(
         "INSERT INTO period_splits \
          (period, currency, source, source_charges, unassigned, unassigned_charges, tenants, snapshots, updated_at) \

@@ -228,6 +228,49 @@ async fn what_a_deleted_tenant_held_is_unassigned_in_the_same_moment_and_what_it
 }
 
 #[tokio::test]
+async fn a_rating_that_began_before_a_tenant_was_deleted_does_not_bring_it_back_into_a_months_sums() {
+    let Some(fresh) = fresh().await else { return };
+    let (acme, other) = (fresh.tenant_create(&named("Acme")).await.unwrap(), fresh.tenant_create(&named("Other")).await.unwrap());
+    let own = IntegrationFields { tenant_id: Some(acme.id.clone()), ..folder("own") };
+    let mut snapshots = Vec::new();
+    for (fields, accounts) in [(folder("aws"), vec![account("1", 3, "10"), account("2", 1, "5")]), (own, vec![account("3", 2, "7")])] {
+        let integration = fresh.integration_create(&fields).await.unwrap();
+        let import = fresh.import_begin(&integration.id, &fields.name, None).await.unwrap();
+        snapshots.push(fresh.import_publish(&import.id, &[month("2026-09", accounts)]).await.unwrap().remove(0).id);
+    }
+    let share = |tenant: &Tenant, charges, billed| TenantShare { tenant_id: tenant.id.clone(), charges, billed: amount(billed) };
+    let shared = PeriodSplit {
+        period: period("2026-09"),
+        currency: "USD".to_owned(),
+        source: amount("15"),
+        source_charges: 4,
+        unassigned: Amount::ZERO,
+        unassigned_charges: 0,
+        tenants: vec![share(&acme, 3, "10"), share(&other, 1, "5")],
+        snapshots: vec![snapshots[0].clone()],
+    };
+    let with_its_own = PeriodSplit {
+        source: amount("22"),
+        source_charges: 6,
+        tenants: vec![share(&acme, 5, "17"), share(&other, 1, "5")],
+        snapshots,
+        ..shared.clone()
+    };
+    fresh.tenant_delete(&acme.id, "Acme", None).await.unwrap();
+    // Its bills are gone too: what the rating read cannot be divided any more.
+    assert!(fresh.runs_publish(&[], std::slice::from_ref(&with_its_own)).await.unwrap().is_empty());
+    fresh.split_put(&with_its_own).await.unwrap();
+    assert_eq!(fresh.splits(None).await.unwrap(), []);
+    let left = PeriodSplit { unassigned: amount("10"), unassigned_charges: 3, tenants: vec![share(&other, 1, "5")], ..shared.clone() };
+    assert!(left.balances());
+    fresh.runs_publish(&[], std::slice::from_ref(&shared)).await.unwrap();
+    assert_eq!(fresh.splits(None).await.unwrap(), [left.clone()]);
+    fresh.split_put(&shared).await.unwrap();
+    fresh.split_put(&with_its_own).await.unwrap();
+    assert_eq!(fresh.splits(None).await.unwrap(), [left]);
+}
+
+#[tokio::test]
 async fn only_who_may_links_a_tenant_again_and_nobody_of_a_suspended_one_comes_in() {
     let Some(fresh) = fresh().await else { return };
     let acme = fresh.tenant_create(&named("Acme")).await.unwrap();
