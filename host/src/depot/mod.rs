@@ -149,16 +149,13 @@ impl Depot {
 
     /// Removes files, and folders with what is in them, that nobody is told of any more. What cannot be removed is in the log, and litter.
     pub async fn remove(&self, names: &[String]) {
+        // A month of a large bill is a folder of thousands of files: not for a thread that answers calls.
+        let paths: Vec<PathBuf> = names.iter().map(|name| self.folder.join(name)).collect();
+        if let Err(error) = tokio::task::spawn_blocking(move || paths.iter().for_each(|path| remove_now(path))).await {
+            tracing::warn!(%error, "files that nothing names any more cannot be removed now");
+        }
+        let Some(shared) = &self.shared else { return };
         for name in names {
-            let path = self.folder.join(name);
-            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            match removed {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!(path = %path.display(), %error, "a file that nothing names any more cannot be removed now");
-                }
-                _ => {}
-            }
-            let Some(shared) = &self.shared else { continue };
             lock(&shared.cache).forget(name);
             if let Err(error) = shared.remote.remove_below(name).await {
                 tracing::warn!(%error, "an object that nothing names any more cannot be removed now");
@@ -288,6 +285,17 @@ impl Drop for Hold {
         let Some(shared) = &self.depot.shared else { return };
         let mut cache = lock(&shared.cache);
         self.held.iter().for_each(|name| cache.release(name));
+    }
+}
+
+/// Removes a file, or a folder with what is in it.
+fn remove_now(path: &Path) {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "a file that nothing names any more cannot be removed now");
+        }
+        _ => {}
     }
 }
 
