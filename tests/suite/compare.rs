@@ -74,6 +74,19 @@ fn a_published_run_is_verified_previewed_and_held_against_another_build() {
     assert_eq!(server.get("/v1/runs?published=true"), runs, "a preview publishes nothing");
     assert_eq!(server.get("/v1/previews")["items"], json!([]), "the command line leaves no preview behind");
 
+    // One that was asked for over HTTP stays until it is deleted.
+    let asked = json!({"rules": [{"rule_id": rule, "config": {"percent": "20"}}], "periods": ["2026-09"]});
+    let made = id(&server.post("/v1/previews", &asked));
+    let listed = on(&server, dir.path(), &["preview", "list"]);
+    assert!(listed.code == 0 && listed.stdout.contains(&made) && listed.stdout.contains(&format!("rule {rule}")), "{}", listed.stdout);
+    server.wait(&format!("/v1/previews/{made}"), |preview| preview["state"] == "done");
+    let shown = on(&server, dir.path(), &["preview", "show", &made, "--json"]).json();
+    assert_eq!(shown["totals"][0]["delta"], "57.70528");
+    let deleted = on(&server, dir.path(), &["preview", "delete", &made]);
+    assert!(deleted.code == 0 && deleted.stdout.contains("is deleted"), "{}{}", deleted.stdout, deleted.stderr);
+    assert_eq!(on(&server, dir.path(), &["preview", "list", "--json"]).json(), json!([]));
+    assert_eq!(on(&server, dir.path(), &["preview", "show", &made]).code, 2);
+
     // Another build, pushed and not active.
     let build = dir.path().join("markup.wasm");
     std::fs::write(&build, another_build(&std::fs::read(root().join("plugins/dist/markup.wasm")).unwrap())).unwrap();

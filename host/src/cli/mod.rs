@@ -108,7 +108,7 @@ enum Command {
     /// Work with plugins: start, build and try one; bring it into a daemon, activate and roll back
     #[command(arg_required_else_help = true)]
     Plugin(plugin::Args),
-    /// See what a change would do to published months before it is made
+    /// See what a change would do to published months before it is made; list and delete previews
     #[command(after_help = preview::EXAMPLES)]
     Preview(preview::Args),
     /// Run the daemon

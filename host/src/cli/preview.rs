@@ -1,11 +1,13 @@
-//! `rerate preview`: what a change would do to published months, computed by the daemon before it is made.
+//! `rerate preview`: what a change would do to published months, computed by the daemon before it is made; and the previews that it keeps.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::client::{Call, Client, encode};
+use super::shown::text;
 use super::{Failure, difference, output, tenant};
 use crate::domain::period::Period;
 use crate::jobs::preview::{PreviewRequest, PreviewResult, RuleChange, VersionChange};
@@ -16,6 +18,9 @@ Examples:
   rerate preview --rule rul_01m8 --config new.json --tenant Acme    a rule under another configuration
   rerate preview --chain chain.toml --period 2026-08 --period 2026-09
   rerate preview --plugin my-markup.wasm --json | jq '.totals[] | {currency, before, after, delta}'
+  rerate preview list                                               those that the daemon keeps: made by its API, or interrupted
+  rerate preview show prv_01m8
+  rerate preview delete prv_01m8
 
 chain.toml, every rule of the chain in its order:
   [[rule]]
@@ -26,12 +31,17 @@ chain.toml, every rule of the chain in its order:
 
 Nothing is published and no bill changes. Exit code 1 when the change makes a tenant's month fail.";
 
+/// Lines shown when nobody says how many.
+const DEFAULT_TOP: usize = 10;
+
 /// How often the daemon is asked whether it is done.
 const ASKED_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
-#[command(arg_required_else_help = true)]
+#[command(arg_required_else_help = true, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// A version of a plugin for the rules that follow it: a component's file, or the digest of a stored one
     #[arg(long, value_name = "FILE|DIGEST", conflicts_with_all = ["rule", "chain"])]
     plugin: Option<String>,
@@ -47,8 +57,33 @@ pub struct Args {
     #[command(flatten)]
     over: Over,
     /// Lines shown
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_TOP)]
     top: usize,
+    #[command(flatten)]
+    call: Call,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the previews that the daemon keeps, oldest first
+    List(ListArgs),
+    /// Show what a preview found
+    Show(OneArgs),
+    /// Delete a preview; one that is being computed is stopped
+    Delete(OneArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    #[command(flatten)]
+    call: Call,
+}
+
+#[derive(Debug, clap::Args)]
+struct OneArgs {
+    /// The preview's id, as the list shows it
+    #[arg(value_name = "PREVIEW")]
+    preview: String,
     #[command(flatten)]
     call: Call,
 }
@@ -78,6 +113,15 @@ impl Over {
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
+    match &args.command {
+        Some(Command::List(args)) => return list(args),
+        Some(Command::Show(args)) => return show(args),
+        Some(Command::Delete(args)) => {
+            args.call.client()?.delete(&path_of(&args.preview))?;
+            return args.call.answer(&json!({ "deleted": args.preview }), || format!("{} is deleted", args.preview));
+        }
+        None => {}
+    }
     let client = args.call.client()?;
     let mut request = PreviewRequest { top: Some(args.top), ..args.over.request(&client)? };
     if let Some(plugin) = &args.plugin {
@@ -100,6 +144,39 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     let result = compute(&client, &request)?;
     tell(&result, args.top, args.call.json)
+}
+
+fn path_of(preview: &str) -> String {
+    format!("/v1/previews/{}", encode(preview))
+}
+
+fn list(args: &ListArgs) -> Result<(), Failure> {
+    let previews = args.call.client()?.list("/v1/previews")?;
+    args.call.answer(&previews, || {
+        let row = |preview: &Value| {
+            let request = &preview["request"];
+            let of = match (&request["plugin"]["name"], &request["rules"][0]["rule_id"]) {
+                (Value::String(plugin), _) => format!("plugin {plugin}"),
+                (_, Value::String(rule)) => format!("rule {rule}"),
+                _ => "another chain".to_owned(),
+            };
+            vec![text(&preview["id"]), text(&preview["state"]), of, text(&preview["created_at"]), text(&preview["failure"])]
+        };
+        output::table(&["preview", "state", "of", "made", "failure"], previews.iter().map(row))
+    })
+}
+
+fn show(args: &OneArgs) -> Result<(), Failure> {
+    let preview = args.call.client()?.get(&path_of(&args.preview))?;
+    if let Some(reason) = preview["failure"].as_str() {
+        return Err(Failure::run(reason));
+    }
+    if preview["result"].is_null() {
+        let (done, total) = (preview["progress_done"].to_string(), preview["progress_total"].to_string());
+        return args.call.answer(&preview, || format!("{} is {}: {done} of {total} charges", args.preview, text(&preview["state"])));
+    }
+    let result: PreviewResult = serde_json::from_value(preview["result"].clone())?;
+    tell(&result, DEFAULT_TOP, args.call.json)
 }
 
 /// Prints a result; a month that fails under the change is a failed run.
