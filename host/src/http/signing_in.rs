@@ -110,13 +110,13 @@ async fn session_begin(State(state): State<AppState>, origin: Origin, Key(key): 
 
 /// The person with this address and password. What cannot be known apart from outside: no such account, no password, a wrong one.
 pub(super) async fn signed_in(state: &AppState, origin: &Origin, email: &str, text: &str) -> ApiResult<User> {
-    state.doorkeeper.attempt(email, origin.address.as_deref(), state.store.clock().now())?;
+    state.doorkeeper.attempt(&state.store, email, origin.address.as_deref()).await?;
     let known = state.store.user_by_email(email).await?;
     let (user, stored) = known.map_or((None, None), |(user, stored)| (Some(user), stored));
     let right = state.doorkeeper.verify(text.to_owned(), stored).await?;
     match user.filter(|_| right) {
         Some(user) => {
-            state.doorkeeper.succeeded(email, origin.address.as_deref());
+            state.doorkeeper.succeeded(&state.store, email, origin.address.as_deref()).await?;
             Ok(user)
         }
         None => Err(wrong()),

@@ -145,3 +145,47 @@ async fn a_new_issuer_is_not_sent_the_old_ones_secret() {
     let roleless = SignInFields { roles: Vec::new(), ..provider() };
     assert!(message(fresh.sign_in_put(&Organisation::Msp, &roleless, None).await).contains("map a group to one"));
 }
+
+#[tokio::test]
+async fn failures_to_sign_in_count_for_every_daemon_on_the_database() {
+    let Some(fresh) = fresh().await else { return };
+    let other = Store::open(&fresh.url, scripted()).await.unwrap();
+    let account = |whose: &str| FailureKey { counted_by: "account", whose: whose.to_owned() };
+    let address = FailureKey { counted_by: "address", whose: "192.0.2.1".to_owned() };
+    let long_ago = Moment(0);
+    // Three are free, and then it is a second too early.
+    let attempt = async |store: &Store, keys: &[FailureKey], since: Moment| {
+        store.attempt_count(keys, since, |_, known| if known.count < 3 { 0 } else { 1_000 }).await.unwrap()
+    };
+    let both = [account("ann"), address.clone()];
+    for store in [&*fresh, &other, &*fresh] {
+        assert_eq!(attempt(store, &both, long_ago).await, Ok(()));
+    }
+    assert_eq!(attempt(&other, &both, long_ago).await, Err(1_000), "the other daemon's count too");
+    assert_eq!(attempt(&fresh, &[account("ann")], long_ago).await, Err(1_000));
+    assert_eq!(attempt(&fresh, &[account("bob")], long_ago).await, Ok(()), "nobody else waits");
+    assert_eq!(attempt(&fresh, &[account("bob"), address.clone()], long_ago).await, Err(1_000), "but who comes from the same address");
+
+    other.attempt_forgive(&[account("ann")], std::slice::from_ref(&address)).await.unwrap();
+    assert_eq!(attempt(&fresh, &both, long_ago).await, Ok(()), "the account is forgiven, and the address this once");
+    assert_eq!(attempt(&fresh, &both, long_ago).await, Err(1_000));
+    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sign_in_failures").fetch_one(&fresh.read).await.unwrap();
+    assert_eq!(count, 3);
+    // What is too old does not count, and goes.
+    let now = Moment(i64::MAX);
+    assert_eq!(attempt(&fresh, &[account("eve")], now).await, Ok(()));
+    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sign_in_failures").fetch_one(&fresh.read).await.unwrap();
+    assert_eq!(count, 1);
+}
+
+#[tokio::test]
+async fn attempts_at_the_same_time_do_not_pass_together() {
+    let Some(fresh) = fresh().await else { return };
+    let other = Store::open(&fresh.url, scripted()).await.unwrap();
+    let key = [FailureKey { counted_by: "account", whose: "ann".to_owned() }];
+    let attempt = async |store: &Store| {
+        store.attempt_count(&key, Moment(0), |_, known| if known.count < 1 { 0 } else { 1_000 }).await.unwrap().is_ok()
+    };
+    let (first, second) = tokio::join!(attempt(&fresh), attempt(&other));
+    assert_eq!(u8::from(first) + u8::from(second), 1);
+}
