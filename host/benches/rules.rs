@@ -52,7 +52,7 @@ fn example() -> Option<Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     let component = folder.path().join("rule.wasm");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/rounding-markup");
-    match build_component(&source, &component) {
+    match build_component(&source, &component, None) {
         Ok(_) => Some(std::fs::read(component).unwrap()),
         Err(BuildError::NoCompiler) => None,
         Err(error) => panic!("{error}"),

@@ -92,7 +92,7 @@ impl Set {
     pub fn build(&self, dist: &Path, mut report: impl FnMut(&str, usize)) -> anyhow::Result<Lock> {
         let mut lock = Lock::new();
         for (name, dir) in self.crates {
-            let built = build_component(&root().join(dir), &dist.join(format!("{name}.wasm"))).with_context(|| (*dir).to_owned())?;
+            let built = build_component(&root().join(dir), &dist.join(format!("{name}.wasm")), None).with_context(|| (*dir).to_owned())?;
             report(name, built.size);
             lock.insert((*name).to_owned(), Locked { component: built.digest, sources: sources_digest(dir)? });
         }

@@ -13,6 +13,7 @@ mod difference;
 pub mod domain;
 pub mod events;
 pub mod integration;
+mod kept;
 pub mod key;
 mod lake;
 mod logging;

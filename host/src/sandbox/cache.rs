@@ -1,7 +1,7 @@
-//! Compiled components on disk. An entry is native code, so it is loaded only with a proof that this installation wrote it: an HMAC with
-//! a key that lies beside the entries, readable by the daemon's user alone.
+//! What took long to make, on disk: compiled components, and on an author's machine built ones. An entry may be native code, so it is given
+//! out only with a proof that this installation wrote it: an HMAC with a key that lies beside the entries, readable by the user alone.
 //!
-//! Nothing here is needed for correctness: whatever is missing, foreign or damaged is compiled again.
+//! Nothing here is needed for correctness: whatever is missing, foreign or damaged is made again.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{Hash, Hasher};
@@ -15,6 +15,9 @@ use wasmtime::Engine;
 
 const KEY_BYTES: usize = 32;
 const MAC_BYTES: usize = 32;
+
+/// What an entry of native code ends with, and one of WebAssembly.
+const ENDINGS: [&str; 2] = ["aot", "wasm"];
 
 /// Room for entries; about 30 interpreters or thousands of compiled guests. The oldest go first.
 const CACHE_BYTES: u64 = 2 << 30;
@@ -33,15 +36,16 @@ impl Artefact {
     }
 }
 
+/// A folder of entries by their names.
 #[derive(Debug)]
-pub(super) struct Cache {
+pub struct Cache {
     folder: PathBuf,
     key: [u8; KEY_BYTES],
 }
 
 impl Cache {
     /// Opens the folder, creating it and its key when they do not exist.
-    pub(super) fn open(folder: &Path) -> io::Result<Self> {
+    pub fn open(folder: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
         let key = match read_key(folder)? {
@@ -53,44 +57,53 @@ impl Cache {
 
     /// The compiled form of the component with this digest, if this installation made it for this engine.
     pub(super) fn get(&self, digest: &str, engine: &Engine) -> Option<Artefact> {
-        let name = entry_name(digest, engine);
-        let path = self.folder.join(&name);
+        self.read(&entry_name(digest, engine)).map(Artefact)
+    }
+
+    /// What was kept under this name, if this installation kept it.
+    pub fn read(&self, name: &str) -> Option<Vec<u8>> {
+        let path = self.folder.join(name);
         let mut entry = match fs::read(&path) {
             Ok(entry) => entry,
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    tracing::warn!(path = %path.display(), %error, "a compiled rule could not be read; compiling again");
+                    tracing::warn!(path = %path.display(), %error, "a file of the cache could not be read; its content is made again");
                 }
                 return None;
             }
         };
-        let genuine = entry.split_at_checked(MAC_BYTES).is_some_and(|(mac, code)| self.mac(&name, code).verify_slice(mac).is_ok());
+        let genuine = entry.split_at_checked(MAC_BYTES).is_some_and(|(mac, content)| self.mac(name, content).verify_slice(mac).is_ok());
         if !genuine {
-            tracing::warn!(path = %path.display(), "a compiled rule is damaged or not from this installation; compiling again");
+            tracing::warn!(path = %path.display(), "a file of the cache is damaged or not from this installation; its content is made again");
             return None;
         }
         entry.drain(..MAC_BYTES);
-        Some(Artefact(entry))
+        Some(entry)
     }
 
-    /// Keeps a compiled component: written aside and renamed, so that no reader sees half of it.
+    /// Keeps a compiled component.
     pub(super) fn put(&self, digest: &str, engine: &Engine, artefact: &Artefact) -> io::Result<()> {
-        let name = entry_name(digest, engine);
+        self.write(&entry_name(digest, engine), &artefact.0)
+    }
+
+    /// Keeps something under a name that says everything it was made of, with one of [`ENDINGS`]: written aside and renamed, so that no
+    /// reader sees half of it.
+    pub fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        file.write_all(&self.mac(&name, &artefact.0).finalize().into_bytes())?;
-        file.write_all(&artefact.0)?;
+        file.write_all(&self.mac(name, content).finalize().into_bytes())?;
+        file.write_all(content)?;
         file.persist(self.folder.join(name)).map_err(|error| error.error)?;
         self.prune()
     }
 
     /// The name is part of what is authenticated: one component's code under another's name is foreign too.
-    fn mac(&self, name: &str, code: &[u8]) -> Hmac<Sha256> {
+    fn mac(&self, name: &str, content: &[u8]) -> Hmac<Sha256> {
         // A key of any length is valid for HMAC.
         #[allow(clippy::unwrap_used)]
         let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.key).unwrap();
         mac.update(name.as_bytes());
         mac.update(&[0]);
-        mac.update(code);
+        mac.update(content);
         mac
     }
 
@@ -98,10 +111,10 @@ impl Cache {
         let mut entries = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
-            if entry.path().extension().is_some_and(|extension| extension == "aot") {
-                let metadata = entry.metadata()?;
-                entries.push((metadata.modified()?, metadata.len(), entry.path()));
-            }
+            let is_entry = entry.path().extension().is_some_and(|extension| ENDINGS.iter().any(|ending| extension == *ending));
+            // Another program may make room at the same time.
+            let Some(metadata) = is_entry.then(|| entry.metadata().ok()).flatten() else { continue };
+            entries.push((metadata.modified()?, metadata.len(), entry.path()));
         }
         entries.sort();
         let mut bytes: u64 = entries.iter().map(|(_, bytes, _)| bytes).sum();
@@ -109,8 +122,10 @@ impl Cache {
             if bytes <= CACHE_BYTES {
                 break;
             }
-            fs::remove_file(path)?;
-            bytes -= size;
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => bytes -= size,
+            }
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
+pub use self::cache::Cache;
 pub use self::call::RuleFailure;
 pub use self::compile::{CHILD_COMMAND, Compile, compile_child_main};
 pub use self::interfaces::{Interfaces, interfaces};
@@ -34,7 +35,7 @@ pub use self::meter::{CallUsage, Meter, Quota, Usage};
 pub use self::validate::Refusal;
 
 use self::bindings::v1;
-use self::cache::{Artefact, Cache};
+use self::cache::Artefact;
 use self::call::{NotStarted, Session, Terms};
 use self::engine::Engines;
 use self::limits::Allowance;

@@ -1,6 +1,7 @@
 //! `rerate plugin bench`: how fast a rule is on a bill and what it costs in fuel, against the build before. One thread; the charges are in
 //! memory, so that neither the bill's format nor the disk is measured.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::target::{self, Month, Opened};
-use crate::cli::{Failure, output};
+use crate::cli::{Failure, kept, output};
 use crate::domain::columns::{Batch, TextColumn};
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
@@ -313,9 +314,7 @@ struct Kept(Option<PathBuf>);
 
 impl Kept {
     fn of(opened: &Opened) -> Self {
-        let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
-        let cache = || std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).map(|dir| dir.join("rerate"));
-        let base = opened.project.as_ref().map(|dir| dir.join("target/rerate")).or_else(cache);
+        let base = opened.project.as_ref().map(|dir| dir.join("target/rerate")).or_else(kept::folder);
         Self(base.map(|base| base.join("bench").join(&opened.plugin.manifest().name)))
     }
 
@@ -340,7 +339,12 @@ impl Kept {
             if last.exists() && std::fs::rename(&last, dir.join("before.wasm")).is_err() {
                 output::complain(&format!("warning: {} cannot be kept for the next comparison", last.display()));
             }
-            if let Err(error) = std::fs::write(&last, &opened.bytes) {
+            // Whole or not at all: another bench may be looking for it.
+            let kept = tempfile::NamedTempFile::new_in(dir).and_then(|mut file| {
+                file.write_all(&opened.bytes)?;
+                file.persist(&last).map_err(|error| error.error)
+            });
+            if let Err(error) = kept {
                 output::complain(&format!("warning: {} cannot be kept for the next comparison: {error}", last.display()));
             }
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::portrait;
-use crate::cli::{Failure, output};
+use crate::cli::{Failure, kept, output};
 use crate::plugins::build::{BuildError, build_component};
 
 pub(super) const EXAMPLES: &str = "\
@@ -37,7 +37,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             PathBuf::from(dir.file_name().unwrap_or(dir.as_os_str())).with_extension("wasm")
         }
     };
-    build_component(&args.dir, &out).map_err(|error| match error {
+    build_component(&args.dir, &out, kept::cache().as_ref()).map_err(|error| match error {
         BuildError::NotACrate(_)
         | BuildError::NoProject(_)
         | BuildError::Manifest { .. }

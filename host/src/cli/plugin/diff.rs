@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::bills;
 use crate::cli::client::Call;
-use crate::cli::{Failure, difference, output, preview};
+use crate::cli::{Failure, difference, kept, output, preview};
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
 use crate::jobs::address::Parts;
@@ -19,7 +19,7 @@ use crate::jobs::rate::{PeriodRequest, RunRequest, SnapshotInput, open, rate_per
 use crate::lake::{OverlayReader, WrittenPeriod};
 use crate::plugins::builtin;
 use crate::rating::{ChainRule, Owners, RunOutcome};
-use crate::sandbox::{Plugin, Sandbox, SandboxOptions};
+use crate::sandbox::{Plugin, Sandbox};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -88,7 +88,7 @@ fn here(args: &Args, bill: &Path) -> Result<(), Failure> {
             value.to_string()
         }
     };
-    let sandbox = Sandbox::new(SandboxOptions::default())?;
+    let sandbox = kept::sandbox()?;
     let (before, after) = (load(&sandbox, &args.before)?, load(&sandbox, &args.after)?);
     let scratch = tempfile::tempdir()?;
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::cli::{Failure, output, rate};
+use crate::cli::{Failure, kept, output};
 use crate::domain::rule::BillPeriod;
 use crate::plugins::cases;
 use crate::plugins::portrait::{Columns, ConfigField, Portrait, portrait};
@@ -16,7 +16,7 @@ fn empty_config() -> Option<(String, BillPeriod)> {
 
 /// Loads the component as a daemon would, and looks at it; `keys` are those that a daemon trusts, if one was asked.
 pub(super) fn paint(component: &[u8], keys: Option<&[TrustedKey]>) -> Result<Result<Portrait, Refusal>, Failure> {
-    let plugin = match rate::sandbox()?.load(component) {
+    let plugin = match kept::sandbox()?.load(component) {
         Ok(plugin) => plugin,
         Err(refusal) => return Ok(Err(refusal)),
     };

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::deployments::step_line;
 use crate::cli::client::{Call, Client, encode, refused};
-use crate::cli::{Failure, output};
+use crate::cli::{Failure, kept, output};
 use crate::plugins::build::{BuildError, build_component};
 
 pub(super) const EXAMPLES: &str = "\
@@ -59,7 +59,7 @@ fn component(path: &Path) -> Result<Vec<u8>, Failure> {
     let folder = tempfile::tempdir()?;
     let built = folder.path().join("component.wasm");
     output::complain(&format!("building {}", path.display()));
-    build_component(path, &built).map_err(|error| match error {
+    build_component(path, &built, kept::cache().as_ref()).map_err(|error| match error {
         BuildError::NotACrate(_) | BuildError::NoProject(_) | BuildError::File { .. } => Failure::input(error),
         error => Failure::run(error),
     })?;

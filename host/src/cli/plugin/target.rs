@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::bills;
-use crate::cli::{Failure, rate};
+use crate::cli::{Failure, kept, rate};
 use crate::domain::rule::{BillPeriod, Plan};
 use crate::lake::SnapshotReader;
 use crate::plugins::build::{BuildError, build_component};
@@ -43,7 +43,7 @@ pub(super) fn load_file(file: &Path) -> Result<Opened, Failure> {
 }
 
 fn load(bytes: Vec<u8>, name: &Path) -> Result<Opened, Failure> {
-    let loaded = rate::sandbox()?.load(&bytes);
+    let loaded = kept::sandbox()?.load(&bytes);
     let plugin = loaded.map_err(|refusal| Failure::input(format!("{} is refused: {refusal}", name.display())))?;
     Ok(Opened { plugin, bytes, project: None })
 }
@@ -52,7 +52,7 @@ fn load(bytes: Vec<u8>, name: &Path) -> Result<Opened, Failure> {
 pub(super) fn built(dir: &Path) -> Result<Opened, Failure> {
     let scratch = tempfile::tempdir()?;
     let out = scratch.path().join("rule.wasm");
-    build_component(dir, &out).map_err(|error| match error {
+    build_component(dir, &out, kept::cache().as_ref()).map_err(|error| match error {
         BuildError::NotACrate(_) | BuildError::NoProject(_) | BuildError::File { .. } => Failure::input(error),
         error => Failure::run(error),
     })?;

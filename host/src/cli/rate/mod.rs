@@ -13,7 +13,7 @@ use clap::ValueEnum;
 
 use self::files::{RuleEntry, TenantEntry};
 use self::report::{PeriodReport, TenantReport};
-use super::{Failure, output};
+use super::{Failure, kept, output};
 use crate::bills;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
@@ -25,7 +25,7 @@ use crate::lake::{self, OverlayReader, WrittenPeriod};
 use crate::plugins::builtin;
 use crate::rating::chain::check_plan;
 use crate::rating::{ChainRule, Owners, RunFailure, RunOutcome};
-use crate::sandbox::{ConfigureError, Plugin, Sandbox, SandboxOptions};
+use crate::sandbox::{ConfigureError, Plugin};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -155,23 +155,8 @@ fn check_tenants_of_rules(rules: &[RuleEntry], tenants: &[TenantEntry]) -> Resul
 /// The one tenant of a run without tenants.toml.
 const EVERYONE: &str = "all";
 
-/// Compiled components are kept in the user's cache, since compiling three of them takes longer than rating a million charges. Where
-/// there is no such folder, or it may not be used, they are compiled anew.
-pub(super) fn sandbox() -> Result<Sandbox, Failure> {
-    let home = || Some(Path::new(&std::env::var_os("HOME")?).join(".cache"));
-    let cache_dir = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).map(|dir| dir.join("rerate"));
-    let cached = cache_dir.and_then(|dir| {
-        std::fs::create_dir_all(dir.parent()?).ok()?;
-        Sandbox::new(SandboxOptions { cache_dir: Some(dir), ..SandboxOptions::default() }).ok()
-    });
-    match cached {
-        Some(sandbox) => Ok(sandbox),
-        None => Ok(Sandbox::new(SandboxOptions::default())?),
-    }
-}
-
 fn load_plugins(chain: &Path, rules: &[RuleEntry]) -> Result<BTreeMap<String, Arc<Plugin>>, Failure> {
-    let sandbox = sandbox()?;
+    let sandbox = kept::sandbox()?;
     let mut plugins = BTreeMap::new();
     for rule in rules {
         if plugins.contains_key(&rule.plugin) {

@@ -4,6 +4,7 @@
 //! install.
 
 mod javascript;
+mod kept;
 mod lines;
 mod python;
 mod rust;
@@ -14,7 +15,7 @@ use std::process::Command;
 
 use super::cases::{self, CaseError};
 use super::digest_of;
-use crate::sandbox::sections;
+use crate::sandbox::{Cache, sections};
 
 const CONTRACT: &str = include_str!("../../../../wit/rule.wit");
 
@@ -97,14 +98,15 @@ impl Language {
     }
 }
 
-/// Compiles the project in `dir`, puts its golden cases into the component and writes it to `out`.
-pub fn build_component(dir: &Path, out: &Path) -> Result<Built, BuildError> {
+/// Compiles the project in `dir`, puts its golden cases into the component and writes it to `out`. With a `cache`, JavaScript and Python whose
+/// sources and tools are as they were are not compiled again.
+pub fn build_component(dir: &Path, out: &Path, cache: Option<&Cache>) -> Result<Built, BuildError> {
     let dir = dir.canonicalize().map_err(|source| BuildError::File { path: dir.to_owned(), source })?;
     let cases = cases::read_folder(&dir.join("cases"))?;
     let mut component = match Language::of(&dir) {
         Some(Language::Rust) => rust::component(&dir)?,
-        Some(Language::JavaScript) => javascript::component(&dir)?,
-        Some(Language::Python) => python::component(&dir)?,
+        Some(Language::JavaScript) => javascript::component(&dir, cache)?,
+        Some(Language::Python) => python::component(&dir, cache)?,
         None => return Err(BuildError::NoProject(dir)),
     };
     if cases.iter().any(|case| case.files.expected.is_some()) {
@@ -146,4 +148,55 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     #[cfg(unix)]
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?; // a temporary file is its owner's alone
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A Python project whose own compiler notes that it was called, and makes a component of a known one.
+    #[cfg(unix)]
+    #[test]
+    fn a_python_project_is_compiled_once_until_it_or_its_compiler_changes_and_always_with_packages() {
+        let (folder, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let project = folder.path().join("project");
+        let write = |file: &str, text: &str| {
+            let path = project.join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        write("pyproject.toml", "[tool.rerate]\ndoes = [\"adjust\"]\n");
+        write("rerate/component.py", "");
+        write("rule.py", "import json\n");
+        let (calls, known) = (folder.path().join("calls"), folder.path().join("known.wasm"));
+        std::fs::write(&known, "a component").unwrap();
+        let compiler = |version: &str| {
+            let script = format!(
+                "#!/bin/sh\nif [ \"$1\" = --version ]; then echo {version}; exit; fi\necho called >> {}\nfor out; do :; done\ncp {} \"$out\"\n",
+                calls.display(),
+                known.display()
+            );
+            // Aside and renamed: nobody may be writing to a program that is started.
+            let aside = write(".venv/bin/aside", &script);
+            std::fs::set_permissions(&aside, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            std::fs::rename(aside, project.join(".venv/bin/componentize-py")).unwrap();
+        };
+        compiler("1");
+        let cache = Cache::open(&kept.path().join("cache")).unwrap();
+        let built = |cache: Option<&Cache>| {
+            let out = folder.path().join("out.wasm");
+            build_component(&project, &out, cache).unwrap();
+            assert_eq!(std::fs::read_to_string(&out).unwrap(), "a component");
+            std::fs::read_to_string(&calls).unwrap().lines().count()
+        };
+        assert_eq!([built(Some(&cache)), built(Some(&cache))], [1, 1]);
+        assert_eq!(built(None), 2, "without a cache");
+        write("rule.py", "import json\nPERCENT = 5\n");
+        assert_eq!([built(Some(&cache)), built(Some(&cache))], [3, 3]);
+        compiler("2");
+        assert_eq!([built(Some(&cache)), built(Some(&cache))], [4, 4]);
+        write("rule.py", "import yaml\n");
+        assert_eq!([built(Some(&cache)), built(Some(&cache))], [5, 6]);
+    }
 }

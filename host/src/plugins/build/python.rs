@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{BuildError, does, output, sources, world};
+use super::{BuildError, does, kept, output, sources, world};
+use crate::sandbox::Cache;
+
+mod imports;
 
 const RULE: &str = "rule.py";
 
@@ -11,7 +14,7 @@ const RULE: &str = "rule.py";
 const ENTRY: &str = "rerate_component_entry";
 
 /// Builds the project in `dir`, an absolute path.
-pub(super) fn component(dir: &Path) -> Result<Vec<u8>, BuildError> {
+pub(super) fn component(dir: &Path, cache: Option<&Cache>) -> Result<Vec<u8>, BuildError> {
     let manifest = dir.join("pyproject.toml");
     let text = std::fs::read_to_string(&manifest).map_err(|source| BuildError::File { path: manifest.clone(), source })?;
     let project: toml::Table =
@@ -48,21 +51,32 @@ pub(super) fn component(dir: &Path) -> Result<Vec<u8>, BuildError> {
     }
     write(&entries.join(format!("{ENTRY}.py")), &entry)?;
 
-    let out = work.path().join("out.wasm");
-    let mut command = compiler(dir)?;
-    command.current_dir(work.path()).env_remove("PYTHONPATH").arg("-d").arg(&wit).args(["-w", super::WORLD, "componentize", "--stub-wasi"]);
-    command.arg("-p").arg(&project).arg("-p").arg(&entries).arg(ENTRY).arg("-o").arg(&out);
-    let answer = output(&mut command)?;
-    if !answer.status.success() {
-        return Err(BuildError::Compile(String::from_utf8_lossy(&answer.stderr).trim().to_owned()));
-    }
-    std::fs::read(&out).map_err(|source| BuildError::File { path: out, source })
+    let (program, version) = compiler(dir)?;
+    // A package that pip installed becomes a part of the component too, and may change without the project.
+    let cache = match imports::are_of_project(&project).map_err(|source| BuildError::File { path: project.clone(), source })? {
+        true => cache,
+        false => None,
+    };
+    kept::or_built(cache, &[&program.display().to_string(), &version], work.path(), || {
+        let out = work.path().join("out.wasm");
+        let mut command = Command::new(&program);
+        command.current_dir(work.path()).env_remove("PYTHONPATH").arg("-d").arg(&wit);
+        command.args(["-w", super::WORLD, "componentize", "--stub-wasi"]);
+        command.arg("-p").arg(&project).arg("-p").arg(&entries).arg(ENTRY).arg("-o").arg(&out);
+        let answer = output(&mut command)?;
+        if !answer.status.success() {
+            return Err(BuildError::Compile(String::from_utf8_lossy(&answer.stderr).trim().to_owned()));
+        }
+        std::fs::read(&out).map_err(|source| BuildError::File { path: out, source })
+    })
 }
 
-/// The project's own environment first, then whatever the shell would find.
-fn compiler(dir: &Path) -> Result<Command, BuildError> {
-    let own = dir.join(".venv/bin/componentize-py");
-    let candidates = [own, PathBuf::from("componentize-py")];
-    let works = |program: &PathBuf| Command::new(program).arg("--version").output().is_ok_and(|answer| answer.status.success());
-    candidates.into_iter().find(works).map(Command::new).ok_or(BuildError::NoPythonCompiler)
+/// The project's own environment first, then whatever the shell would find; and its version.
+fn compiler(dir: &Path) -> Result<(PathBuf, String), BuildError> {
+    let version = |program: PathBuf| {
+        let answer = Command::new(&program).arg("--version").output().ok().filter(|answer| answer.status.success())?;
+        Some((program, String::from_utf8_lossy(&answer.stdout).into_owned()))
+    };
+    let candidates = [dir.join(".venv/bin/componentize-py"), PathBuf::from("componentize-py")];
+    candidates.into_iter().find_map(version).ok_or(BuildError::NoPythonCompiler)
 }
