@@ -48,6 +48,13 @@ fn written(dir: &Path, name: &str, bytes: &[u8]) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// As an editor or a build does it: nobody sees half of it.
+fn dropped(folder: &Path, name: &str, bytes: &[u8]) {
+    let aside = folder.join(".aside");
+    std::fs::write(&aside, bytes).unwrap();
+    std::fs::rename(aside, folder.join(name)).unwrap();
+}
+
 fn digest(bytes: &[u8]) -> String {
     rerate::plugins::digest_of(bytes)
 }
@@ -201,16 +208,16 @@ fn unsigned_wrongly_signed_and_tampered_components_are_told_apart_by_upload_and_
     }
 
     for (name, bytes, word, _) in &cases {
-        std::fs::write(data.join("plugins").join(format!("{name}.wasm")), bytes).unwrap();
+        dropped(&data.join("plugins"), &format!("{name}.wasm"), bytes);
         let refusals = server.wait("/v1/deployments?state=refused", |all| all["items"][0]["from"] == format!("{name}.wasm"));
         assert!(step(&refusals["items"][0], "validated")["reason"].as_str().unwrap().contains(word), "{refusals:#}");
     }
-    std::fs::write(data.join("plugins/good.wasm"), signed(8, &ours)).unwrap();
+    dropped(&data.join("plugins"), "good.wasm", &signed(8, &ours));
     let active = server.wait(&format!("/v1/deployments?plugin={NAME}&state=active"), |all| all["items"][0]["from"] == "good.wasm");
     assert_eq!(active["items"][0]["actor"], "folder");
 
     // A revoked key's versions stay where they are and come in no more.
-    std::fs::write(data.join("plugins/next.wasm"), signed(9, &ours)).unwrap();
+    dropped(&data.join("plugins"), "next.wasm", &signed(9, &ours));
     server.wait(&format!("/v1/plugins/{NAME}"), |plugin| plugin["active_digest"] == digest(&signed(9, &ours)));
     assert_eq!(server.cli(&["key", "revoke", &our_id]).code, 0);
     let step = validated("revoked", &signed(10, &ours));
@@ -223,7 +230,7 @@ fn unsigned_wrongly_signed_and_tampered_components_are_told_apart_by_upload_and_
 #[test]
 fn no_request_fails_and_no_run_fails_while_versions_are_swapped() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(&dir.path().join("data"));
+    let server = Server::start_without_cache(&dir.path().join("data"));
     let (first, second) = (version(1), version(2));
     assert_eq!(server.deploy(&first).0, 201);
     assert_eq!(server.deploy(&second).0, 201);
@@ -286,36 +293,43 @@ fn no_request_fails_and_no_run_fails_while_versions_are_swapped() {
 fn a_daemon_killed_in_the_middle_of_a_deployment_marks_it_interrupted_and_keeps_nothing_of_it() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let server = Server::start(&data);
-    let known = std::fs::read(root().join("plugins/dist/formula.wasm")).unwrap();
-    let mut component = known.clone();
-    append(&mut component, "another", b"version");
-    let begun = server.start_deploy(&component);
-    let id = begun["id"].as_str().unwrap().to_owned();
-    server.kill();
     let components = data.join("plugins-store");
-    // As if it had been killed between keeping the file and the transaction, too.
-    let (stray, half) = (components.join(format!("{}.wasm", digest(&component))), components.join(".tmpabc"));
-    std::fs::write(&stray, &component).unwrap();
-    std::fs::write(&half, b"half").unwrap();
-    let server = Server::start(&data);
-    let deployment = server.get(&format!("/v1/deployments/{id}"));
+    let half = components.join(".tmpabc");
+    // Until one is killed in the middle: a busy machine may come too late for the first.
+    let (server, component, stray, deployment) = (0..10)
+        .find_map(|number| {
+            let server = Server::start_without_cache(&data);
+            let mut component = std::fs::read(root().join("plugins/dist/formula.wasm")).unwrap();
+            append(&mut component, "another", &[number]);
+            let begun = server.start_deploy(&component);
+            server.kill();
+            // As if it had been killed between keeping the file and the transaction, too.
+            let stray = components.join(format!("{}.wasm", digest(&component)));
+            std::fs::write(&stray, &component).unwrap();
+            std::fs::write(&half, b"half").unwrap();
+            let server = Server::start(&data);
+            let deployment = server.get(&format!("/v1/deployments/{}", begun["id"].as_str().unwrap()));
+            (deployment["state"] != "active").then_some((server, component, stray, deployment))
+        })
+        .expect("a deployment that is killed in the middle");
     assert_eq!(deployment["state"], "interrupted", "{deployment:#}");
     let last = deployment["steps"].as_array().unwrap().last().unwrap();
     assert_eq!(last["outcome"], "interrupted");
     assert!(deployment["finished_at"].is_string());
     assert!(!stray.exists() && !half.exists());
-    assert_eq!(server.get("/v1/plugins/formula")["active_digest"], digest(&known));
+    assert_ne!(server.get("/v1/plugins/formula")["active_digest"], digest(&component));
     let (status, again) = server.deploy(&component);
     assert_eq!(status, 201, "{again:#}");
 }
 
+/// A port that no test is given by chance.
+const NOBODY: &str = "http://127.0.0.1:1";
+
 #[test]
 fn a_daemon_that_is_not_there_is_said_with_what_to_do() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let gone = crate::run::rerate_with(&["plugin", "list", "--server", &format!("http://{free}")], &[("RERATE_TOKEN", "rrt_x")]);
+    let gone = crate::run::rerate_with(&["plugin", "list", "--server", NOBODY], &[("RERATE_TOKEN", "rrt_x")]);
     assert_eq!(gone.code, 1);
     assert!(gone.stderr.contains("no daemon answers") && gone.stderr.contains("rerate serve"), "{}", gone.stderr);
-    let without = rerate(&["plugin", "list", "--server", &format!("http://{free}")]);
+    let without = rerate(&["plugin", "list", "--server", NOBODY]);
     assert!(without.code == 2 && without.stderr.contains("--token-file"), "{}", without.stderr);
 }

@@ -152,7 +152,7 @@ fn two_daemons_with_folders_of_their_own_take_over_from_each_other_and_show_the_
     assert!(!two.join("lake/rated").read_dir().unwrap().any(|_| true), "the other one rated");
     shown(&second, dir.path());
     plus_ten(&second);
-    second.catch("/v1/runs?state=running", |page| !items(page).is_empty());
+    second.catch_rating(&expected["charged"]);
     first.kill();
     let report = second.charged(&[("all", expected["charged"].as_str().unwrap())]);
     assert_eq!(report["tenants"][0]["by_rule"], expected["by_rule"]);

@@ -23,6 +23,9 @@ impl Ran {
     }
 }
 
+/// Where commands and daemons of these tests keep what takes long to make, so that it is made once. Nobody's own is touched.
+pub(crate) const CACHE: &str = env!("CARGO_TARGET_TMPDIR");
+
 pub(crate) fn rerate(arguments: &[&str]) -> Ran {
     rerate_with(arguments, &[])
 }
@@ -30,7 +33,7 @@ pub(crate) fn rerate(arguments: &[&str]) -> Ran {
 pub(crate) fn rerate_with(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
     let output = Command::new(env!("CARGO_BIN_EXE_rerate"))
         .args(arguments)
-        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .env("XDG_CACHE_HOME", CACHE)
         .envs(environment.iter().copied())
         .current_dir(root())
         .output()
@@ -42,7 +45,7 @@ pub(crate) fn rerate_with(arguments: &[&str], environment: &[(&str, &str)]) -> R
 pub(crate) fn rerate_in(folder: &Path, arguments: &[&str], environment: &[(&str, &OsStr)]) -> Ran {
     let output = Command::new(env!("CARGO_BIN_EXE_rerate"))
         .args(arguments)
-        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .env("XDG_CACHE_HOME", CACHE)
         .envs(environment.iter().copied())
         .current_dir(folder)
         .output()

@@ -99,7 +99,7 @@ async fn a_deployment_that_nobody_waits_for_can_be_watched() {
     let begun = upload(&app, "?wait=false", fixture(1)).await;
     let address = begun.header("location").unwrap().to_owned();
     assert_eq!(begun.ok(202)["finished_at"], Value::Null);
-    for _ in 0..1_000 {
+    for _ in 0..12_000 {
         let deployment = app.get(&address).await.ok(200);
         if !deployment["finished_at"].is_null() {
             assert_eq!(deployment["state"], "active");

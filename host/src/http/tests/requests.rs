@@ -159,6 +159,6 @@ async fn the_service_stops_when_told_after_the_requests_under_way() {
     let health = tokio::task::spawn_blocking(move || ureq::get(&url).call().unwrap().status().as_u16());
     assert_eq!(health.await.unwrap(), 200);
     stop.send(()).unwrap();
-    tokio::time::timeout(std::time::Duration::from_secs(10), serving).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(60), serving).await.unwrap().unwrap().unwrap();
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }

@@ -34,7 +34,7 @@ async fn ended(world: &World, request: &PreviewRequest) -> Preview {
     request.check(&world.store).await.unwrap();
     let preview = world.store.preview_create(&serde_json::to_value(request).unwrap()).await.unwrap();
     world.jobs.poke(Change::Previews { deleted: None });
-    for _ in 0..2_000 {
+    for _ in 0..12_000 {
         let now = world.store.preview(&preview.id).await.unwrap();
         if matches!(now.state, PreviewState::Done | PreviewState::Failed) {
             return now;
@@ -142,7 +142,7 @@ async fn a_preview_that_a_stopped_daemon_left_is_computed_by_the_next_one() {
     let preview = world.store.preview_create(&serde_json::to_value(version(&digest)).unwrap()).await.unwrap();
     world.store.preview_start_next().await.unwrap();
     let world = world.restart().await;
-    for _ in 0..2_000 {
+    for _ in 0..12_000 {
         if world.store.preview(&preview.id).await.unwrap().state == PreviewState::Done {
             return;
         }
@@ -161,7 +161,7 @@ async fn bills_come_in_and_are_rated_while_a_preview_is_computed() {
     world.integration("azure").await;
     world.give(&["444"], Some(&acme)).await;
     assert_eq!(world.published(&acme).await.last().unwrap().charged.unwrap().to_string(), "3");
-    for _ in 0..2_000 {
+    for _ in 0..12_000 {
         let now = world.store.preview(&preview.id).await.unwrap();
         if now.state == PreviewState::Done {
             let result: PreviewResult = serde_json::from_value(now.result.unwrap()).unwrap();

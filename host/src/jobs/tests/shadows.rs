@@ -9,7 +9,7 @@ use crate::store::{QuotaFields, Rule, RuleFields, ShadowState, StoreError};
 
 /// What a shadow found once it has looked at so many runs.
 async fn found(world: &World, id: &str, runs: usize) -> ShadowSummary {
-    for _ in 0..2_000 {
+    for _ in 0..12_000 {
         let looked = world.store.shadow_runs(id).await.unwrap();
         if looked.len() == runs {
             return shadow::summarise(looked);

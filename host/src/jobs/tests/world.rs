@@ -20,7 +20,7 @@ use crate::store::{
 };
 
 /// Nothing here takes longer than a moment; a hang must end.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) struct World {
     pub(super) store: Store,

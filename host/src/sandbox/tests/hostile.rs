@@ -44,7 +44,7 @@ fn fuel_grows_with_the_rows_so_that_a_large_month_is_not_refused_for_its_size() 
 
 #[test]
 fn a_rule_that_outlasts_its_deadline_is_stopped_by_the_clock() {
-    let limits = Limits { fuel_base: u64::MAX / 4, deadline: Duration::from_millis(50), ..Limits::default() };
+    let limits = Limits { fuel_base: u64::MAX / 4, deadline: Duration::from_secs(1), ..Limits::default() };
     let mut rater = open(&Guest::adjustment().decide(LOOP), limits);
     let failure = rater.decide(&[]).unwrap_err();
     assert!(matches!(failure, RuleFailure::Deadline { call: "decide", fuel, .. } if fuel > 0), "{failure}");
@@ -52,13 +52,13 @@ fn a_rule_that_outlasts_its_deadline_is_stopped_by_the_clock() {
 
 #[test]
 fn the_clock_stops_only_the_call_that_is_overdue() {
-    let limits = Limits { fuel_base: u64::MAX / 4, deadline: Duration::from_millis(100), ..Limits::default() };
-    let sandbox = with_limits(limits);
-    let looping = sandbox.load(&Guest::adjustment().decide(LOOP).build()).unwrap();
+    let sandbox = with_limits(Limits::default());
+    let brief = Limits { fuel_base: u64::MAX / 4, deadline: Duration::from_millis(100), ..Limits::default() };
+    let looping = sandbox.load(&Guest::adjustment().decide(LOOP).build()).unwrap().with(brief, None);
     let honest = sandbox.load(&Guest::adjustment().build()).unwrap();
     let mut neighbour = honest.open("{}", &september(), &[]).unwrap();
     std::thread::scope(|scope| {
-        let overdue = scope.spawn(|| looping.open("{}", &september(), &[]).unwrap().decide(&[]));
+        let overdue = scope.spawn(|| looping.open("{}", &september(), &[]).and_then(|mut rater| rater.decide(&[])));
         while !overdue.is_finished() {
             assert_eq!(neighbour.decide(&[]).unwrap().len(), 1);
         }

@@ -39,7 +39,9 @@ fn secured() -> Option<Secured> {
         fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o600)).expect("permissions");
         server::hand_over(&folder.join(name));
     }
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    // Of those that no other program is given by chance between this look and the server's start.
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).expect("a small number");
+    let port = (first..32_000).find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a port");
     let listens =
         format!("-c listen_addresses=127.0.0.1 -c ssl=on -c ssl_cert_file={0}/server.pem -c ssl_key_file={0}/server.key", folder.display());
     let (authority, stranger) = (folder.join("authority.pem"), folder.join("stranger.pem"));
