@@ -173,12 +173,14 @@ async fn withdraw_unwanted(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<
     Ok(())
 }
 
-/// Brings every wanted month one step on; gives the runs that are queued or running for it.
+/// Brings every wanted month one step on; gives the runs that are queued or running for it. What is queued anew is in one transaction, so
+/// that a change for a thousand tenants waits for the disk once.
 async fn settle(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<BTreeMap<Key, Run>, ReconcileError> {
     let published: BTreeMap<Key, &Run> = facts.published.iter().map(|run| (Key::of(run), run)).collect();
     let pending: BTreeMap<Key, &Run> = facts.pending.iter().map(|run| (Key::of(run), run)).collect();
     let failed: BTreeSet<Key> = facts.failed.iter().map(Key::of).collect();
     let mut open = BTreeMap::new();
+    let mut new = Vec::new();
     let mut unsettled: BTreeSet<(&str, &str)> = BTreeSet::new();
     for (key, wanted) in &plan.wanted {
         let chained = (key.tenant.as_str(), key.currency.as_str());
@@ -193,42 +195,56 @@ async fn settle(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<BTreeMap<Ke
         if wanted.has_history && unsettled.contains(&chained) {
             continue;
         }
-        if let Some(run) = want(inner, key, wanted, pending, plan).await? {
-            unsettled.insert(chained);
-            open.insert(key.clone(), run);
+        match want(inner, key, wanted, pending).await? {
+            Step::Nothing => continue,
+            Step::Wait(run) => drop(open.insert(key.clone(), run)),
+            Step::Queue => new.push(new_run(key, wanted, plan)),
+        }
+        unsettled.insert(chained);
+    }
+    if !new.is_empty() {
+        for run in inner.store.runs_enqueue(&new).await? {
+            let key = Key::of(&run);
+            if let Some(overtaken) = pending.get(&key) {
+                inner.tell_run(overtaken, RunState::Superseded, None);
+            }
+            inner.tell_run(&run, RunState::Queued, None);
+            open.insert(key, run);
         }
     }
     Ok(open)
 }
 
-/// The run that will make this month what it should be; none if it failed already or could be published at once.
-async fn want(inner: &Inner, key: &Key, wanted: &Wanted, pending: Option<&Run>, plan: &Plan) -> Result<Option<Run>, ReconcileError> {
+/// What makes a month what it should be.
+enum Step {
+    /// It failed already, or could be published at once.
+    Nothing,
+    /// A run that is queued or running.
+    Wait(Run),
+    /// A new run.
+    Queue,
+}
+
+async fn want(inner: &Inner, key: &Key, wanted: &Wanted, pending: Option<&Run>) -> Result<Step, ReconcileError> {
     if let Some(run) = pending.filter(|run| run.identity == wanted.identity) {
-        return Ok(Some(run.clone()));
+        return Ok(Step::Wait(run.clone()));
     }
     match inner.store.run_find(&key.tenant, key.period, &key.currency, &wanted.identity).await? {
         Some(FoundRun::Done(run)) if inner.has_overlay(&run).await? => {
             inner.republish(Some(&run)).await?;
-            return Ok(None);
+            return Ok(Step::Nothing);
         }
-        Some(FoundRun::Pending(run)) => return Ok(Some(run)),
+        Some(FoundRun::Pending(run)) => return Ok(Step::Wait(run)),
         _ => {}
     }
     if pending.is_none() {
         let latest = inner.store.run_latest(&key.tenant, key.period, &key.currency).await?;
         if latest.is_some_and(|run| run.state == RunState::Failed && run.identity == wanted.identity) {
-            return Ok(None);
+            return Ok(Step::Nothing);
         }
     }
-    if let Some(run) = pending.filter(|run| inner.finishes(run, wanted)) {
-        return Ok(Some(run.clone())); // its end wakes us, and the new component's run follows
-    }
-    let run = inner.store.run_enqueue(&new_run(key, wanted, plan)).await?;
-    if let Some(overtaken) = pending {
-        inner.tell_run(overtaken, RunState::Superseded, None);
-    }
-    inner.tell_run(&run, RunState::Queued, None);
-    Ok(Some(run))
+    // Its end wakes us, and the new component's run follows.
+    Ok(pending.filter(|run| inner.finishes(run, wanted)).map_or(Step::Queue, |run| Step::Wait(run.clone())))
 }
 
 fn new_run(key: &Key, wanted: &Wanted, plan: &Plan) -> NewRun {
@@ -304,19 +320,20 @@ async fn start(
     chosen: Vec<(Key, Run)>,
     quotas: &BTreeMap<String, TenantQuota>,
 ) -> Result<(), ReconcileError> {
-    let mut jobs = Vec::new();
-    for (key, run) in chosen {
-        let Some(wanted) = plan.wanted.get(&key).filter(|wanted| wanted.identity == run.identity) else { continue };
-        match inner.store.run_start(&run.id).await {
-            Ok(run) => {
-                inner.tell_run(&run, RunState::Running, None);
-                let quota = quotas.get(&key.tenant).cloned().unwrap_or_else(|| TenantQuota::default_of(&key.tenant));
-                let metered = Metered::new(quota, lane, plan.charges(&key));
-                jobs.push(Job { key, wanted: wanted.clone(), run, metered, span: tracing::Span::none() });
-            }
-            Err(StoreError::Conflict(_) | StoreError::NotFound { .. }) => inner.wake.now(),
-            Err(error) => return Err(error.into()),
-        }
+    let wanted = |key: &Key, run: &Run| plan.wanted.get(key).filter(|wanted| wanted.identity == run.identity);
+    let chosen: Vec<String> = chosen.into_iter().filter(|(key, run)| wanted(key, run).is_some()).map(|(_, run)| run.id).collect();
+    let started = inner.store.runs_start(&chosen).await?;
+    if started.len() < chosen.len() {
+        inner.wake.now(); // somebody was faster
+    }
+    let mut jobs = Vec::with_capacity(started.len());
+    for run in started {
+        let key = Key::of(&run);
+        let Some(wanted) = wanted(&key, &run).cloned() else { continue };
+        inner.tell_run(&run, RunState::Running, None);
+        let quota = quotas.get(&key.tenant).cloned().unwrap_or_else(|| TenantQuota::default_of(&key.tenant));
+        let metered = Metered::new(quota, lane, plan.charges(&key));
+        jobs.push(Job { key, wanted, run, metered, span: tracing::Span::none() });
     }
     if let Some(period) = jobs.first().map(|job| job.key.period) {
         begin(inner, Batch { lane, period, jobs, plan: Arc::clone(plan), progress: Arc::new(Progress::new()) });

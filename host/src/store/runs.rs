@@ -166,39 +166,43 @@ pub enum FoundRun {
 }
 
 impl Store {
-    /// Queues a run, and supersedes those of the same tenant, period and currency that have not ended.
-    pub async fn run_enqueue(&self, new: &NewRun) -> Result<Run> {
+    /// Queues runs, and supersedes those of the same tenants, periods and currencies that have not ended. A tenant that is gone gets none.
+    pub async fn runs_enqueue(&self, new: &[NewRun]) -> Result<Vec<Run>> {
         let now = self.clock.now();
         let mut tx = self.begin().await?;
-        let known: Option<i64> =
-            sqlx::query_scalar("SELECT version FROM tenants WHERE id = $1").bind(&new.tenant_id).fetch_optional(&mut *tx).await?;
-        known.ok_or_else(|| StoreError::not_found("tenant", &new.tenant_id))?;
-        supersede_pending(&mut tx, &new.tenant_id, new.period, &new.currency, now).await?;
-        let run = sqlx::query_as(
-            "INSERT INTO runs (id, tenant_id, period, currency, identity, state, progress_done, progress_total, chain, snapshots, \
-             charges, dropped, by_rule, findings, lines, created_at) \
-             VALUES ($1, $2, $3, $4, $5, 'queued', 0, 0, $6, $7, 0, 0, '[]', '[]', '[]', $8) RETURNING *",
-        )
-        .bind(self.clock.id("run"))
-        .bind(&new.tenant_id)
-        .bind(new.period)
-        .bind(&new.currency)
-        .bind(&new.identity)
-        .bind(to_json(&new.chain)?)
-        .bind(to_json(&new.snapshots)?)
-        .bind(now)
-        .fetch_one(&mut *tx)
-        .await?;
+        let mut runs = Vec::with_capacity(new.len());
+        for new in new {
+            supersede_pending(&mut tx, &new.tenant_id, new.period, &new.currency, now).await?;
+            let run = sqlx::query_as(
+                "INSERT INTO runs (id, tenant_id, period, currency, identity, state, progress_done, progress_total, chain, snapshots, \
+                 charges, dropped, by_rule, findings, lines, created_at) \
+                 SELECT $1, id, $3, $4, $5, 'queued', 0, 0, $6, $7, 0, 0, '[]', '[]', '[]', $8 FROM tenants WHERE id = $2 RETURNING *",
+            )
+            .bind(self.clock.id("run"))
+            .bind(&new.tenant_id)
+            .bind(new.period)
+            .bind(&new.currency)
+            .bind(&new.identity)
+            .bind(to_json(&new.chain)?)
+            .bind(to_json(&new.snapshots)?)
+            .bind(now);
+            runs.extend(run.fetch_optional(&mut *tx).await?);
+        }
         tx.commit().await?;
-        Ok(run)
+        Ok(runs)
     }
 
-    /// A queued run begins.
-    pub async fn run_start(&self, id: &str) -> Result<Run> {
-        let started = sqlx::query_as("UPDATE runs SET state = 'running', started_at = $2 WHERE id = $1 AND state = 'queued' RETURNING *")
-            .bind(id)
-            .bind(self.clock.now());
-        self.changed(self.change_one(started).await?, id, "start").await
+    /// Queued runs begin. Gives those that do: what was superseded meanwhile does not.
+    pub async fn runs_start(&self, ids: &[String]) -> Result<Vec<Run>> {
+        let now = self.clock.now();
+        let mut tx = self.begin().await?;
+        let mut started = Vec::with_capacity(ids.len());
+        for id in ids {
+            let run = sqlx::query_as("UPDATE runs SET state = 'running', started_at = $2 WHERE id = $1 AND state = 'queued' RETURNING *");
+            started.extend(run.bind(id).bind(now).fetch_optional(&mut *tx).await?);
+        }
+        tx.commit().await?;
+        Ok(started)
     }
 
     /// Notes how far a running run is; a run that ended meanwhile stays as it is.
@@ -209,12 +213,6 @@ impl Store {
             .bind(counted(total)?);
         self.change(progress).await?;
         Ok(())
-    }
-
-    /// A running run ends well and is published, in one transaction. A run that was superseded meanwhile is refused with a conflict.
-    pub async fn run_complete(&self, id: &str, result: &RunResult) -> Result<Run> {
-        let completed = self.runs_publish(&[(id.to_owned(), result.clone())], &[]).await?.pop();
-        self.changed(completed, id, "complete").await
     }
 
     /// Runs that were rated together end well: they and how their month divides are published in one transaction, so that tenants and

@@ -24,6 +24,21 @@ impl std::ops::Deref for Fresh {
     }
 }
 
+/// One run at a time, as most tests want it.
+impl Store {
+    pub(crate) async fn run_enqueue(&self, new: &NewRun) -> Result<Run> {
+        self.runs_enqueue(std::slice::from_ref(new)).await?.pop().ok_or_else(|| StoreError::not_found("tenant", &new.tenant_id))
+    }
+
+    pub(crate) async fn run_start(&self, id: &str) -> Result<Option<Run>> {
+        Ok(self.runs_start(&[id.to_owned()]).await?.pop())
+    }
+
+    pub(crate) async fn run_complete(&self, id: &str, result: &RunResult) -> Result<Option<Run>> {
+        Ok(self.runs_publish(&[(id.to_owned(), result.clone())], &[]).await?.pop())
+    }
+}
+
 fn scripted() -> Clock {
     Clock::scripted(Moment(1_700_000_000_000))
 }

@@ -43,7 +43,7 @@ async fn a_stalled_daemon_changes_nothing_once_another_works() {
     assert_eq!(fresh.run(&run.id).await.unwrap().state, RunState::Superseded);
     let again = works.run_enqueue(&run_of(&acme, "a")).await.unwrap();
     works.run_start(&again.id).await.unwrap();
-    works.run_complete(&again.id, &charged("11")).await.unwrap();
+    works.run_complete(&again.id, &charged("11")).await.unwrap().unwrap();
     assert_eq!(fresh.published(&acme.id, period("2026-09"), "USD").await.unwrap().unwrap().id, again.id);
 }
 

@@ -5,7 +5,7 @@ use crate::domain::rule::Line;
 async fn rated(fresh: &Fresh, tenant: &Tenant, identity: &str, result: &RunResult) -> Run {
     let run = fresh.run_enqueue(&run_of(tenant, identity)).await.unwrap();
     fresh.run_start(&run.id).await.unwrap();
-    fresh.run_complete(&run.id, result).await.unwrap()
+    fresh.run_complete(&run.id, result).await.unwrap().unwrap()
 }
 
 async fn shown(fresh: &Fresh, tenant: &Tenant) -> Option<String> {
@@ -42,8 +42,7 @@ async fn a_failed_run_leaves_the_last_good_result_published_and_says_why() {
     let failed = fresh.run_fail(&run.id, "the rule 5 % ran out of fuel").await.unwrap();
     assert_eq!((failed.state, failed.failure.as_deref()), (RunState::Failed, Some("the rule 5 % ran out of fuel")));
     assert_eq!(shown(&fresh, &acme).await.as_deref(), Some("11"));
-    let refused = message(fresh.run_complete(&run.id, &charged("13")).await);
-    assert_eq!(refused, format!("the run {} is failed: it cannot complete", run.id));
+    assert_eq!(fresh.run_complete(&run.id, &charged("13")).await.unwrap(), None);
     assert_eq!(message(fresh.run_publish(&run.id).await), format!("the run {} is failed, not done", run.id));
     assert_eq!(fresh.run_find(&acme.id, period("2026-09"), "USD", "b").await.unwrap(), None);
 }
@@ -55,8 +54,7 @@ async fn a_run_that_a_newer_one_overtook_cannot_publish() {
     let old = fresh.run_enqueue(&run_of(&acme, "a")).await.unwrap();
     fresh.run_start(&old.id).await.unwrap();
     let new = fresh.run_enqueue(&run_of(&acme, "b")).await.unwrap();
-    let refused = message(fresh.run_complete(&old.id, &charged("11")).await);
-    assert_eq!(refused, format!("the run {} is superseded: it cannot complete", old.id));
+    assert_eq!(fresh.run_complete(&old.id, &charged("11")).await.unwrap(), None);
     assert_eq!(shown(&fresh, &acme).await, None);
     let pending: Vec<String> = fresh.runs_pending().await.unwrap().into_iter().map(|run| run.id).collect();
     assert_eq!(pending, std::slice::from_ref(&new.id));
@@ -73,10 +71,23 @@ async fn a_run_that_a_stopped_process_left_is_queued_again() {
     fresh.run_start(&run.id).await.unwrap();
     fresh.run_progress(&run.id, 5, 10).await.unwrap();
     assert_eq!(fresh.run(&run.id).await.unwrap().progress_done, 5);
-    assert_eq!(message(fresh.run_start(&run.id).await), format!("the run {} is running: it cannot start", run.id));
+    assert_eq!(fresh.run_start(&run.id).await.unwrap(), None, "it runs already");
     let again = fresh.runs_requeue().await.unwrap();
     assert_eq!(again.iter().map(|run| (run.state, run.progress_done)).collect::<Vec<_>>(), [(RunState::Queued, 0)]);
-    fresh.run_start(&run.id).await.unwrap();
+    assert!(fresh.run_start(&run.id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn runs_that_are_queued_and_started_together_leave_out_what_is_gone() {
+    let Some(fresh) = fresh().await else { return };
+    let (acme, gone) = (fresh.tenant_create(&named("Acme")).await.unwrap(), fresh.tenant_create(&named("Gone")).await.unwrap());
+    let runs = [run_of(&acme, "a"), run_of(&gone, "a")];
+    fresh.tenant_delete(&gone.id, "Gone", None).await.unwrap();
+    let queued = fresh.runs_enqueue(&runs).await.unwrap();
+    assert_eq!(queued.iter().map(|run| run.tenant_id.as_str()).collect::<Vec<_>>(), [acme.id.as_str()]);
+    let newer = fresh.run_enqueue(&run_of(&acme, "b")).await.unwrap();
+    let started = fresh.runs_start(&[queued[0].id.clone(), newer.id.clone()]).await.unwrap();
+    assert_eq!(started.iter().map(|run| run.id.as_str()).collect::<Vec<_>>(), [newer.id.as_str()], "the older one is superseded");
 }
 
 #[tokio::test]

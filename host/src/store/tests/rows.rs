@@ -30,7 +30,7 @@ async fn every_row_comes_over_and_changes_go_on_there() {
     fresh.assignment_create(&everywhere(&rule), None).await.unwrap();
     let run = fresh.run_enqueue(&run_of(&acme, "a")).await.unwrap();
     fresh.run_start(&run.id).await.unwrap();
-    fresh.run_complete(&run.id, &charged("12345678901234567890.000000000000000001")).await.unwrap();
+    fresh.run_complete(&run.id, &charged("12345678901234567890.000000000000000001")).await.unwrap().unwrap();
 
     moved(&fresh.url, &url).await.unwrap();
 

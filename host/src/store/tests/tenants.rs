@@ -108,7 +108,7 @@ async fn what_is_removed_with_a_tenant_is_told_first_and_then_no_table_names_it(
     let run = fresh.run_enqueue(&run_of(&acme, "a")).await.unwrap();
     fresh.run_start(&run.id).await.unwrap();
     let result = RunResult { overlay: Some("rated/2026-09/x.parquet".to_owned()), ..charged("10") };
-    fresh.run_complete(&run.id, &result).await.unwrap();
+    fresh.run_complete(&run.id, &result).await.unwrap().unwrap();
     fresh.preview_create(&json!({"tenants": [acme.id]})).await.unwrap();
 
     let removal = fresh.tenant_removal(&acme.id).await.unwrap();
