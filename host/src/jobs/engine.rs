@@ -197,7 +197,7 @@ async fn settle(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<BTreeMap<Ke
         }
         match want(inner, key, wanted, pending).await? {
             Step::Nothing => continue,
-            Step::Wait(run) => drop(open.insert(key.clone(), run)),
+            Step::Wait(run) => drop(open.insert(key.clone(), *run)),
             Step::Queue => new.push(new_run(key, wanted, plan)),
         }
         unsettled.insert(chained);
@@ -220,21 +220,21 @@ enum Step {
     /// It failed already, or could be published at once.
     Nothing,
     /// A run that is queued or running.
-    Wait(Run),
+    Wait(Box<Run>),
     /// A new run.
     Queue,
 }
 
 async fn want(inner: &Inner, key: &Key, wanted: &Wanted, pending: Option<&Run>) -> Result<Step, ReconcileError> {
     if let Some(run) = pending.filter(|run| run.identity == wanted.identity) {
-        return Ok(Step::Wait(run.clone()));
+        return Ok(Step::Wait(Box::new(run.clone())));
     }
     match inner.store.run_find(&key.tenant, key.period, &key.currency, &wanted.identity).await? {
         Some(FoundRun::Done(run)) if inner.has_overlay(&run).await? => {
             inner.republish(Some(&run)).await?;
             return Ok(Step::Nothing);
         }
-        Some(FoundRun::Pending(run)) => return Ok(Step::Wait(run)),
+        Some(FoundRun::Pending(run)) => return Ok(Step::Wait(Box::new(run))),
         _ => {}
     }
     if pending.is_none() {
@@ -244,7 +244,7 @@ async fn want(inner: &Inner, key: &Key, wanted: &Wanted, pending: Option<&Run>) 
         }
     }
     // Its end wakes us, and the new component's run follows.
-    Ok(pending.filter(|run| inner.finishes(run, wanted)).map_or(Step::Queue, |run| Step::Wait(run.clone())))
+    Ok(pending.filter(|run| inner.finishes(run, wanted)).map_or(Step::Queue, |run| Step::Wait(Box::new(run.clone()))))
 }
 
 fn new_run(key: &Key, wanted: &Wanted, plan: &Plan) -> NewRun {
