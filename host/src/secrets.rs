@@ -38,8 +38,11 @@ pub enum SecretError {
     NoKey(String),
     #[error("{} holds {MAX_KEYS} keys already: take the last ones out, with which nothing is sealed any more", .0.display())]
     TooMany(PathBuf),
-    #[error("a secret cannot be opened: it was sealed with another key; put the secrets.key back that belongs to this database")]
-    OtherKey,
+    #[error(
+        "a secret cannot be opened: it was sealed with another key than those in {0}; put the one there that belongs to this database, or, \
+         behind a comma, the one that another daemon sealed it with: all daemons on a database need the same keys"
+    )]
+    OtherKey(String),
 }
 
 /// Seals and opens. Cheap to clone; never shown.
@@ -91,19 +94,19 @@ impl Secrets {
     /// The text, sealed for one place.
     pub fn seal(&self, place: &str, text: &str) -> Result<String, SecretError> {
         let keys = self.keys()?;
-        let Key { key, .. } = keys.first().ok_or(SecretError::OtherKey)?;
+        let Key { key, .. } = keys.first().ok_or_else(|| SecretError::NoKey(self.place()))?;
         // 96 random bits: a billion sealed texts are far from two that share them.
         let nonce: [u8; NONCE_LEN] = self.clock.random();
         let mut sealed = text.as_bytes().to_vec();
         key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(place.as_bytes()), &mut sealed)
-            .map_err(|_| SecretError::OtherKey)?;
+            .map_err(|_| SecretError::NoKey(self.place()))?;
         Ok(format!("{SEALED}{}", STANDARD_NO_PAD.encode([nonce.as_slice(), &sealed].concat())))
     }
 
     /// The text that was sealed for this place.
     pub fn open(&self, place: &str, sealed: &str) -> Result<String, SecretError> {
         let keys = self.keys()?;
-        keys.iter().find_map(|key| opened(&key.key, place, sealed)).ok_or(SecretError::OtherKey)
+        keys.iter().find_map(|key| opened(&key.key, place, sealed)).ok_or_else(|| self.other_key())
     }
 
     /// Opens and seals again, with the first key.
@@ -122,13 +125,27 @@ impl Secrets {
         self.replace(&digits)
     }
 
+    /// Whether the keys are in a file, which is this daemon's own: a key that is added is unknown to every other.
+    pub fn are_in_a_file(&self) -> bool {
+        self.given.is_none()
+    }
+
+    /// Where the keys are.
+    fn place(&self) -> String {
+        if self.are_in_a_file() { self.file.display().to_string() } else { VARIABLE.to_owned() }
+    }
+
+    pub(crate) fn other_key(&self) -> SecretError {
+        SecretError::OtherKey(self.place())
+    }
+
     fn keys(&self) -> Result<Vec<Key>, SecretError> {
-        let (name, text) = match &self.given {
-            Some(text) => (VARIABLE.to_owned(), text.to_string()),
-            None => (self.file.display().to_string(), fs::read_to_string(&self.file).map_err(|source| self.failed(source))?),
+        let text = match &self.given {
+            Some(text) => text.to_string(),
+            None => fs::read_to_string(&self.file).map_err(|source| self.failed(source))?,
         };
         let keys = text.trim().split(',').map(|part| key_of(part.trim())).collect::<Option<Vec<Key>>>();
-        keys.filter(|keys| keys.len() <= MAX_KEYS).ok_or(SecretError::NoKey(name))
+        keys.filter(|keys| keys.len() <= MAX_KEYS).ok_or_else(|| SecretError::NoKey(self.place()))
     }
 
     fn failed(&self, source: io::Error) -> SecretError {
@@ -230,8 +247,14 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
-        let (_other_folder, other) = secrets();
-        assert!(other.open("here", &sealed).is_err());
+        let (other_folder, other) = secrets();
+        let refused = other.open("here", &sealed).unwrap_err().to_string();
+        let file = other_folder.path().join("secrets.key");
+        assert!(refused.contains(&format!("another key than those in {}", file.display())), "{refused}");
+        // Done as it says, it counts at once.
+        let both = [&file, &path].map(|path| fs::read_to_string(path).unwrap().trim().to_owned());
+        fs::write(&file, both.join(",")).unwrap();
+        assert_eq!(other.open("here", &sealed).unwrap(), "s3cret");
         fs::write(&path, "not a key").unwrap();
         assert!(Secrets::open_file(&path, Clock::system()).unwrap_err().to_string().contains("64 hexadecimal digits"));
     }

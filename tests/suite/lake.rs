@@ -124,6 +124,28 @@ fn a_daemon_that_lost_its_copies_has_the_same_lines_from_the_bucket_and_a_backup
 }
 
 #[test]
+fn a_key_that_others_would_not_have_is_not_taken_into_use() {
+    let Some(database) = fresh_database() else {
+        return eprintln!("skipped: PostgreSQL's server is not installed");
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let Some((_bucket, endpoint)) = empty_bucket(dir.path()) else {
+        return eprintln!("skipped: python3 has no moto");
+    };
+    let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+    let environment = [&lake("s3://bills/msp", &endpoint)[..], &[("RERATE_DATABASE", &database)]].concat();
+    let first = Server::start_with(&one, &environment);
+    std::fs::create_dir(&two).unwrap();
+    std::fs::copy(one.join("secrets.key"), two.join("secrets.key")).unwrap();
+    let second = Server::start_with(&two, &environment);
+    let before = std::fs::read(one.join("secrets.key")).unwrap();
+    let refused = first.cli(&["secrets", "rotate"]);
+    assert!(refused.code == 1 && refused.stderr.contains("RERATE_SECRET_KEY (new,old)"), "{}", refused.stderr);
+    assert_eq!(std::fs::read(one.join("secrets.key")).unwrap(), before);
+    drop(second);
+}
+
+#[test]
 fn two_daemons_with_folders_of_their_own_take_over_from_each_other_and_show_the_same() {
     let Some(database) = fresh_database() else {
         return eprintln!("skipped: PostgreSQL's server is not installed");

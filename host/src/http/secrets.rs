@@ -18,6 +18,10 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(secrets_rotate))
 }
 
+/// Why a daemon with others beside it adds no key.
+const IN_ONE_FILE: &str = "nothing was changed: other daemons work on this database, and could not open what a key sealed that is in this \
+                           daemon's secrets.key alone; give all of them the keys by RERATE_SECRET_KEY (new,old), start them, and rotate";
+
 /// What a rotation did.
 #[derive(Debug, Serialize, ToSchema)]
 struct Rotated {
@@ -25,12 +29,17 @@ struct Rotated {
     sealed_again: u64,
 }
 
-/// Encrypts the credentials of all integrations and sign-in providers with a new key. The old one stays behind it and opens what else was sealed with it, until
-/// somebody takes it out. With keys from `RERATE_SECRET_KEY`, encrypts with the first of those. Stopped at any point, every credential can
+/// Encrypts the credentials of all integrations and sign-in providers with a new key. The old one stays behind it and opens what else was
+/// sealed with it, until somebody takes it out. With keys from `RERATE_SECRET_KEY`, encrypts with the first of those; that is how several daemons
+/// on one database are given a new one. Stopped at any point, every credential can
 /// still be opened.
 #[utoipa::path(post, path = "/v1/secrets/rotate", tag = "integrations", responses((status = 200, body = Rotated), Problems))]
 async fn secrets_rotate(State(state): State<AppState>, By(store): By) -> ApiResult<Json<Rotated>> {
     let secrets = state.secrets()?;
+    // With a bucket every daemon has a folder of its own, and so a file of keys.
+    if secrets.are_in_a_file() && store.lake_place().await?.is_some() && store.daemons_beside().await? > 0 {
+        return Err(ApiError::conflict(IN_ONE_FILE));
+    }
     secrets.add_key().map_err(|error| ApiError::conflict(error.to_string()))?;
     let sealed = store.credentials_seal_again(|id, sealed| secrets.seal_again(&place_of(id), sealed)).await?;
     let credentials = sealed.map_err(|error| ApiError::conflict(format!("nothing was changed: {error}")))?;

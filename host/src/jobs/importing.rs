@@ -228,7 +228,7 @@ async fn credentials(inner: &Inner, integration: &Integration) -> Result<Option<
     };
     let secrets = Secrets::of(inner.data.root(), inner.store.clock().clone())?;
     let plain = secrets.open(&place_of(&integration.id), &sealed)?;
-    serde_json::from_str(&plain).map(Some).map_err(|_| ImportError::Secret(SecretError::OtherKey))
+    serde_json::from_str(&plain).map(Some).map_err(|_| ImportError::Secret(secrets.other_key()))
 }
 
 /// What makes a bucket a folder.

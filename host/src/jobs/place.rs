@@ -88,7 +88,7 @@ pub(super) async fn take(store: &Store, data: DataDir, bucket: Remote, copies: u
     }
     match secrets.open(KEY_CHECK.0, &place.key_check) {
         Ok(_) => {}
-        Err(SecretError::OtherKey) => return Err(PlaceError::OtherKey),
+        Err(SecretError::OtherKey(_)) => return Err(PlaceError::OtherKey),
         Err(error) => return Err(error.into()),
     }
     mark(&bucket, &place).await?;
