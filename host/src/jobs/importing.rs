@@ -17,6 +17,7 @@ use super::bucket::{self, Bucket, BucketError, Credentials, place_of};
 use super::customers::customers;
 use super::engine::Causes;
 use super::ingest::{IngestError, Ingested, ingest};
+use super::work::part_paths;
 use super::{Inner, lock};
 use crate::bills::{Bill, BillError, discover};
 use crate::depot::DepotError;
@@ -163,7 +164,7 @@ async fn refresh(inner: &Arc<Inner>, id: &str) {
         IntegrationKind::S3 => refresh_bucket(inner, &integration).await,
     };
     // Also after a bill that failed: what the others brought is there.
-    let outcome = admit_customers(inner, id).await.and(outcome);
+    let outcome = admit_customers(inner, &integration).await.and(outcome);
     match outcome {
         Ok(()) => {
             inner.tally.import_ended(true);
@@ -180,7 +181,11 @@ async fn refresh(inner: &Arc<Inner>, id: &str) {
 }
 
 /// Gives the customers that the bills name what is theirs, if the integration is set so.
-async fn admit_customers(inner: &Inner, id: &str) -> Result<(), ImportError> {
+async fn admit_customers(inner: &Inner, integration: &Integration) -> Result<(), ImportError> {
+    let id = integration.id.as_str();
+    if integration.create_tenants {
+        find_customers(inner, id).await?;
+    }
     let admitted = match inner.store.customers_admit(id).await {
         Err(StoreError::NotFound { .. }) => return Ok(()), // deleted meanwhile
         admitted => admitted?,
@@ -189,6 +194,23 @@ async fn admit_customers(inner: &Inner, id: &str) -> Result<(), ImportError> {
         let CustomersAdmitted { created, assigned } = admitted;
         tracing::info!(integration = id, created, assigned, "customers of the bill are tenants");
         inner.wake.now();
+    }
+    Ok(())
+}
+
+/// Looks for customers in what is stored of bills whose reports name none: an earlier version did not look for them.
+async fn find_customers(inner: &Inner, id: &str) -> Result<(), ImportError> {
+    let published = inner.store.snapshots_published(None).await?;
+    for snapshot in published.into_iter().filter(|snapshot| snapshot.integration_id == id && snapshot.report.get(CUSTOMERS).is_none()) {
+        let (lake, snapshot_id) = (inner.data.charges().clone(), snapshot.id.clone());
+        let found = blocking(move || {
+            let mut held = lake.hold();
+            Ok::<_, ImportError>(customers(&SnapshotReader::open(&part_paths(&mut held, &snapshot)?)?)?)
+        });
+        let found = found.await?;
+        if !found.is_empty() {
+            inner.store.snapshot_customers_put(&snapshot_id, &found).await?;
+        }
     }
     Ok(())
 }

@@ -78,6 +78,25 @@ impl Store {
         Ok(done)
     }
 
+    /// Puts the customers that a snapshot names into its report, for whom they were not looked for when it was imported. None takes them out.
+    pub async fn snapshot_customers_put(&self, snapshot_id: &str, customers: &[BilledCustomer]) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let found: Option<String> =
+            sqlx::query_scalar("SELECT report FROM snapshots WHERE id = $1").bind(snapshot_id).fetch_optional(&mut *tx).await?;
+        let Some(report) = found else { return Ok(()) }; // its integration was deleted meanwhile
+        let mut report: Value = serde_json::from_str(&report).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        if let Some(fields) = report.as_object_mut() {
+            fields.remove(CUSTOMERS);
+            if !customers.is_empty() {
+                fields
+                    .insert(CUSTOMERS.to_owned(), serde_json::to_value(customers).map_err(|error| StoreError::Corrupt(error.to_string()))?);
+            }
+        }
+        sqlx::query("UPDATE snapshots SET report = $2 WHERE id = $1").bind(snapshot_id).bind(report.to_string()).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     async fn admit(&self, tx: &mut Tx, integration_id: &str, customer: &BilledCustomer) -> Result<CustomersAdmitted> {
         let subaccounts = never_held(tx, integration_id, &customer.subaccounts).await?;
         let nothing = CustomersAdmitted::default();

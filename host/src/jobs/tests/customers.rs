@@ -88,3 +88,20 @@ async fn what_a_crash_left_between_a_bill_and_its_customers_is_done_at_the_next_
     assert_eq!(told(&world).await, [line("Acme", Some("acme.example"), "3"), line("Bolt", None, "4")]);
     assert_eq!(world.store.snapshots_published(None).await.unwrap(), snapshots, "nothing was imported again");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customers_of_a_bill_that_was_read_before_anybody_looked_for_them_are_found_in_what_is_stored() {
+    let world = World::new().await;
+    let location = write_bill(&world, &FIRST);
+    let id = integration(&world, location.clone(), false).await;
+    let ids = async || world.store.snapshots_published(None).await.unwrap().into_iter().map(|snapshot| snapshot.id).collect::<Vec<_>>();
+    let imported = ids().await;
+    for snapshot in &imported {
+        world.store.snapshot_customers_put(snapshot, &[]).await.unwrap();
+    }
+    let fields = IntegrationFields { name: "csp".to_owned(), location, create_tenants: Some(true), ..IntegrationFields::default() };
+    world.store.integration_update(&id, &fields, None).await.unwrap();
+    world.changed(Change::Refresh { integration_id: id }).await;
+    assert_eq!(told(&world).await, [line("Acme", Some("acme.example"), "3"), line("Bolt", None, "4")]);
+    assert_eq!(ids().await, imported, "nothing was imported again");
+}
