@@ -1,11 +1,11 @@
 //! An author's story, in each language: a rule is started, tried, changed and tested on a laptop, pushed into a running daemon, previewed,
 //! activated and rolled back, all from the command line.
 
-use std::ffi::OsStr;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::kit::CARGO;
 use crate::run::{Ran, rerate, rerate_in};
 use crate::server::Server;
 
@@ -26,9 +26,7 @@ struct Author<'a> {
 
 impl Author<'_> {
     fn does(&self, arguments: &[&str]) -> Ran {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kit");
-        let environment: [(&str, &OsStr); 2] = [("CARGO_TARGET_DIR", target.as_os_str()), ("CARGO_NET_OFFLINE", "true".as_ref())];
-        rerate_in(self.project, arguments, &environment)
+        rerate_in(self.project, arguments, &CARGO.map(|(name, value)| (name, value.as_ref())))
     }
 
     #[track_caller]

@@ -3,25 +3,20 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::run::{rerate, rerate_in, root};
+use super::run::{rerate, rerate_in, rerate_with, root};
 use super::server::Server;
 
 /// All projects share compiled dependencies; what they need was fetched for this repository.
+pub(crate) const CARGO: [(&str, &str); 2] =
+    [("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/kit")), ("CARGO_NET_OFFLINE", "true")];
+
 fn cargo_in(folder: &Path, arguments: &[&str]) {
-    let output = Command::new("cargo")
-        .args(arguments)
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("kit"))
-        .env("CARGO_NET_OFFLINE", "true")
-        .current_dir(folder)
-        .output()
-        .unwrap();
+    let output = Command::new("cargo").args(arguments).envs(CARGO).current_dir(folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn build(folder: &Path) -> serde_json::Value {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kit");
-    rerate_in(folder, &["plugin", "build", "--json"], &[("CARGO_TARGET_DIR", target.as_os_str()), ("CARGO_NET_OFFLINE", "true".as_ref())])
-        .json()
+    rerate_in(folder, &["plugin", "build", "--json"], &CARGO.map(|(name, value)| (name, value.as_ref()))).json()
 }
 
 #[test]
@@ -92,8 +87,7 @@ fn a_rule_that_does_not_compile_shows_the_compilers_own_words() {
     let source = folder.path().join("broken/src/lib.rs");
     let text = std::fs::read_to_string(&source).unwrap().replace("Decision::zero(", "Decision::nought(");
     std::fs::write(&source, text).unwrap();
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kit");
-    let environment = [("CARGO_TARGET_DIR", target.as_os_str()), ("CARGO_NET_OFFLINE", "true".as_ref())];
+    let environment = CARGO.map(|(name, value)| (name, value.as_ref()));
     let failed = rerate_in(&folder.path().join("broken"), &["plugin", "build"], &environment);
     assert_eq!(failed.code, 1);
     assert!(failed.stderr.contains("`nought`") && failed.stderr.contains("src/lib.rs:"), "{}", failed.stderr);
@@ -127,7 +121,7 @@ fn built_and_tested(project: &Path) -> serde_json::Value {
     let folder = tempfile::tempdir().unwrap();
     let component = folder.path().join("rule.wasm").display().to_string();
     let dir = project.display().to_string();
-    let built = rerate(&["plugin", "build", &dir, "--out", &component, "--json"]).json();
+    let built = rerate_with(&["plugin", "build", &dir, "--out", &component, "--json"], &CARGO).json();
     let cases = project.join("cases").read_dir().unwrap().count();
     assert_eq!(built["cases"].as_u64(), Some(cases as u64), "every case travels in the component");
     assert_eq!(built["imports"], serde_json::json!([]), "{dir}");
@@ -178,8 +172,9 @@ fn a_new_project_in_python_passes_its_tests_and_cases_and_names_the_line_that_fa
     }
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().display().to_string();
-    assert_eq!(rerate(&["plugin", "new", "snakes", "--lang", "python", "--dir", &dir]).code, 0);
-    let project = folder.path().join("snakes");
+    // Named as in the author's story: what that built of the same sources need not be built again.
+    assert_eq!(rerate(&["plugin", "new", "shop-markup-python", "--lang", "python", "--dir", &dir]).code, 0);
+    let project = folder.path().join("shop-markup-python");
     let tests = Command::new("python3").args(["-B", "-m", "unittest"]).current_dir(&project).output().unwrap();
     assert!(tests.status.success(), "{}", String::from_utf8_lossy(&tests.stderr));
     built_and_tested(&project);
@@ -285,11 +280,9 @@ fn a_projects_folder_is_built_and_pushed_in_one_step() {
     assert_eq!(rerate(&["plugin", "new", "pushed", "--lang", "rust", "--dir", &dir]).code, 0);
     let project = folder.path().join("pushed");
     let server = Server::start(&folder.path().join("data"));
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kit").display().to_string();
-    let environment = [("CARGO_TARGET_DIR", target.as_str()), ("CARGO_NET_OFFLINE", "true")];
     let push = |more: &[&str]| {
         let path = project.display().to_string();
-        server.cli_with(&[&["plugin", "push", path.as_str()], more].concat(), &environment)
+        server.cli_with(&[&["plugin", "push", path.as_str()], more].concat(), &CARGO)
     };
     let tried = push(&["--dry-run"]);
     assert_eq!(tried.code, 0, "{}", tried.stderr);

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::run::{python, rerate, root};
+use crate::kit::CARGO;
+use crate::run::{python, rerate, rerate_with, root};
 
 /// A copy of a built-in's cases: a project without sources, tested as a component.
 fn project(rule: &str) -> tempfile::TempDir {
@@ -107,7 +108,8 @@ fn a_rule_that_crashes_is_an_outcome_that_can_be_expected() {
 #[test]
 fn a_rust_project_answers_the_same_natively_and_in_the_sandbox() {
     let component = component("exclusion");
-    let ran = rerate(&["plugin", "test", "plugins/exclusion", "--both", "--json", "--component", component.to_str().unwrap()]);
+    let both = ["plugin", "test", "plugins/exclusion", "--both", "--json", "--component", component.to_str().unwrap()];
+    let ran = rerate_with(&both, &CARGO);
     let json = ran.json();
     if let Some(why) = json["native"]["skipped"].as_str() {
         println!("skipped: the native side, {why}");
