@@ -14,7 +14,7 @@ use super::extract::{By, Query};
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::rated::RuleEffect;
-use crate::store::{MAX_PAGE, PageRequest, PeriodSplit, Run, RunState, Store, TenantFilter};
+use crate::store::{MAX_PAGE, PageRequest, PeriodSplit, Run, RunHead, RunState, Store, TenantFilter};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(report_margin))
@@ -136,7 +136,7 @@ async fn names(store: &Store, tenant: Option<&str>) -> ApiResult<BTreeMap<String
 }
 
 /// A row for whoever has a result or should have one.
-fn rows(names: &BTreeMap<String, String>, splits: &[PeriodSplit], published: Vec<Run>, pending: &[Run]) -> Vec<TenantMargin> {
+fn rows(names: &BTreeMap<String, String>, splits: &[PeriodSplit], published: Vec<Run>, pending: &[RunHead]) -> Vec<TenantMargin> {
     let pending: BTreeSet<_> = pending.iter().map(|run| (run.period, run.currency.as_str(), run.tenant_id.as_str())).collect();
     let freshness = |period, currency: &str, tenant: &str| {
         if pending.contains(&(period, currency, tenant)) { Freshness::Pending } else { Freshness::Current }

@@ -20,7 +20,7 @@ use crate::domain::rule::{BillPeriod, Capability};
 use crate::events::Event;
 use crate::plugins::{DeployError, Plugins};
 use crate::sandbox::{ConfigureError, Limits};
-use crate::store::{ChainEntry, ChainLink, FoundRun, NewRun, Run, RunState, StoreError, TenantQuota};
+use crate::store::{ChainEntry, ChainLink, FoundRun, NewRun, Run, RunHead, RunState, StoreError, TenantQuota};
 
 /// After an error of the store: long enough not to fill the log, short enough to go on by itself.
 const RETRY: Duration = Duration::from_secs(5);
@@ -104,7 +104,7 @@ pub(super) async fn reconcile(inner: &Arc<Inner>) -> Result<Option<Duration>, Re
     if tried_again {
         facts = Facts::read(&inner.store).await?;
     }
-    let running: Vec<&Run> = facts.pending.iter().filter(|run| run.state == RunState::Running).collect();
+    let running: Vec<&RunHead> = facts.pending.iter().filter(|run| run.state == RunState::Running).collect();
     let abandoned: Vec<String> = {
         let lanes = lock(&inner.lanes);
         running.into_iter().filter(|run| lanes.under_way(&run.id).is_none()).map(|run| run.id.clone()).collect()
@@ -147,7 +147,7 @@ async fn try_again(inner: &Inner, facts: &Facts) -> Result<(bool, Option<Duratio
             continue;
         }
         match inner.store.run_retry(&run.id, None).await {
-            Ok(run) => inner.tell_run(&run, RunState::Queued, None),
+            Ok(run) => inner.tell_run(&run.head(), RunState::Queued, None),
             Err(StoreError::Conflict(_) | StoreError::NotFound { .. }) => {} // somebody was faster
             Err(error) => return Err(error),
         }
@@ -158,7 +158,7 @@ async fn try_again(inner: &Inner, facts: &Facts) -> Result<(bool, Option<Duratio
 
 /// A tenant that holds nothing in a month any more has no bill there; of one that is not active everything published stays.
 async fn withdraw_unwanted(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<(), StoreError> {
-    let known: BTreeSet<Key> = facts.published.iter().chain(&facts.pending).map(Key::of).collect();
+    let known: BTreeSet<Key> = facts.published.iter().map(|run| &run.head).chain(&facts.pending).map(Key::of).collect();
     let pending: BTreeSet<Key> = facts.pending.iter().map(Key::of).collect();
     for key in known.into_iter().filter(|key| !plan.wanted.contains_key(key)) {
         if facts.frozen.contains(&key.tenant) {
@@ -175,10 +175,10 @@ async fn withdraw_unwanted(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<
 
 /// Brings every wanted month one step on; gives the runs that are queued or running for it. What is queued anew is in one transaction, so
 /// that a change for a thousand tenants waits for the disk once.
-async fn settle(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<BTreeMap<Key, Run>, ReconcileError> {
-    let published: BTreeMap<Key, &Run> = facts.published.iter().map(|run| (Key::of(run), run)).collect();
-    let pending: BTreeMap<Key, &Run> = facts.pending.iter().map(|run| (Key::of(run), run)).collect();
-    let failed: BTreeSet<Key> = facts.failed.iter().map(Key::of).collect();
+async fn settle(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<BTreeMap<Key, RunHead>, ReconcileError> {
+    let published: BTreeMap<Key, &RunHead> = facts.published.iter().map(|run| (Key::of(&run.head), &run.head)).collect();
+    let pending: BTreeMap<Key, &RunHead> = facts.pending.iter().map(|run| (Key::of(run), run)).collect();
+    let failed: BTreeSet<Key> = facts.failed.iter().map(|run| Key::of(&run.head())).collect();
     let mut open = BTreeMap::new();
     let mut new = Vec::new();
     let mut unsettled: BTreeSet<(&str, &str)> = BTreeSet::new();
@@ -197,13 +197,14 @@ async fn settle(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<BTreeMap<Ke
         }
         match want(inner, key, wanted, pending).await? {
             Step::Nothing => continue,
-            Step::Wait(run) => drop(open.insert(key.clone(), *run)),
+            Step::Wait(run) => drop(open.insert(key.clone(), run)),
             Step::Queue => new.push(new_run(key, wanted, plan)),
         }
         unsettled.insert(chained);
     }
     if !new.is_empty() {
         for run in inner.store.runs_enqueue(&new).await? {
+            let run = run.head();
             let key = Key::of(&run);
             if let Some(overtaken) = pending.get(&key) {
                 inner.tell_run(overtaken, RunState::Superseded, None);
@@ -220,21 +221,21 @@ enum Step {
     /// It failed already, or could be published at once.
     Nothing,
     /// A run that is queued or running.
-    Wait(Box<Run>),
+    Wait(RunHead),
     /// A new run.
     Queue,
 }
 
-async fn want(inner: &Inner, key: &Key, wanted: &Wanted, pending: Option<&Run>) -> Result<Step, ReconcileError> {
+async fn want(inner: &Inner, key: &Key, wanted: &Wanted, pending: Option<&RunHead>) -> Result<Step, ReconcileError> {
     if let Some(run) = pending.filter(|run| run.identity == wanted.identity) {
-        return Ok(Step::Wait(Box::new(run.clone())));
+        return Ok(Step::Wait(run.clone()));
     }
     match inner.store.run_find(&key.tenant, key.period, &key.currency, &wanted.identity).await? {
         Some(FoundRun::Done(run)) if inner.has_overlay(&run).await? => {
-            inner.republish(Some(&run)).await?;
+            inner.republish(Some(&run.head())).await?;
             return Ok(Step::Nothing);
         }
-        Some(FoundRun::Pending(run)) => return Ok(Step::Wait(Box::new(run))),
+        Some(FoundRun::Pending(run)) => return Ok(Step::Wait(run.head())),
         _ => {}
     }
     if pending.is_none() {
@@ -244,7 +245,7 @@ async fn want(inner: &Inner, key: &Key, wanted: &Wanted, pending: Option<&Run>) 
         }
     }
     // Its end wakes us, and the new component's run follows.
-    Ok(pending.filter(|run| inner.finishes(run, wanted)).map_or(Step::Queue, |run| Step::Wait(Box::new(run.clone()))))
+    Ok(pending.filter(|run| inner.finishes(run, wanted)).map_or(Step::Queue, |run| Step::Wait(run.clone())))
 }
 
 fn new_run(key: &Key, wanted: &Wanted, plan: &Plan) -> NewRun {
@@ -270,7 +271,7 @@ fn entry_of(link: &ChainLink) -> ChainEntry {
 }
 
 /// Stores how a month divides where no rating is about to do it: with its runs, the split is published by their transaction.
-async fn put_splits(inner: &Inner, facts: &Facts, plan: &Plan, open: &BTreeMap<Key, Run>) -> Result<(), StoreError> {
+async fn put_splits(inner: &Inner, facts: &Facts, plan: &Plan, open: &BTreeMap<Key, RunHead>) -> Result<(), StoreError> {
     let busy: BTreeSet<Period> = open.keys().map(|key| key.period).collect();
     let stored: BTreeMap<_, _> = facts.splits.iter().map(|split| ((split.period, split.currency.as_str()), split)).collect();
     let mut current = BTreeSet::new();
@@ -296,7 +297,7 @@ fn cancel_outdated(inner: &Inner, plan: &Plan) {
 }
 
 /// Starts what the lanes have room for.
-async fn start_next(inner: &Arc<Inner>, plan: &Arc<Plan>, queued: BTreeMap<Key, Run>) -> Result<(), ReconcileError> {
+async fn start_next(inner: &Arc<Inner>, plan: &Arc<Plan>, queued: BTreeMap<Key, RunHead>) -> Result<(), ReconcileError> {
     loop {
         let Some(batch) = lock(&inner.lanes).next_waiting() else { break };
         begin(inner, batch);
@@ -305,7 +306,7 @@ async fn start_next(inner: &Arc<Inner>, plan: &Arc<Plan>, queued: BTreeMap<Key, 
         return Ok(());
     }
     let quotas = inner.store.quotas().await?;
-    let mut queued: Vec<(Key, Run)> = queued.into_iter().collect();
+    let mut queued: Vec<(Key, RunHead)> = queued.into_iter().collect();
     loop {
         let Some((lane, chosen)) = lock(&inner.lanes).choose(&mut queued, &quotas) else { return Ok(()) };
         start(inner, plan, lane, chosen, &quotas).await?;
@@ -317,10 +318,10 @@ async fn start(
     inner: &Arc<Inner>,
     plan: &Arc<Plan>,
     lane: Lane,
-    chosen: Vec<(Key, Run)>,
+    chosen: Vec<(Key, RunHead)>,
     quotas: &BTreeMap<String, TenantQuota>,
 ) -> Result<(), ReconcileError> {
-    let wanted = |key: &Key, run: &Run| plan.wanted.get(key).filter(|wanted| wanted.identity == run.identity);
+    let wanted = |key: &Key, run: &RunHead| plan.wanted.get(key).filter(|wanted| wanted.identity == run.identity);
     let chosen: Vec<String> = chosen.into_iter().filter(|(key, run)| wanted(key, run).is_some()).map(|(_, run)| run.id).collect();
     let started = inner.store.runs_start(&chosen).await?;
     if started.len() < chosen.len() {
@@ -328,9 +329,10 @@ async fn start(
     }
     let mut jobs = Vec::with_capacity(started.len());
     for run in started {
-        let key = Key::of(&run);
-        let Some(wanted) = wanted(&key, &run).cloned() else { continue };
-        inner.tell_run(&run, RunState::Running, None);
+        let head = run.head();
+        let key = Key::of(&head);
+        let Some(wanted) = wanted(&key, &head).cloned() else { continue };
+        inner.tell_run(&head, RunState::Running, None);
         let quota = quotas.get(&key.tenant).cloned().unwrap_or_else(|| TenantQuota::default_of(&key.tenant));
         let metered = Metered::new(quota, lane, plan.charges(&key));
         jobs.push(Job { key, wanted, run, metered, span: tracing::Span::none() });
@@ -412,7 +414,7 @@ impl KnownHistory {
 }
 
 impl Inner {
-    async fn republish(&self, run: Option<&Run>) -> Result<(), StoreError> {
+    async fn republish(&self, run: Option<&RunHead>) -> Result<(), StoreError> {
         if let Some(run) = run {
             self.store.run_publish(&run.id).await?;
             self.tell_run(run, RunState::Done, None);
@@ -422,7 +424,7 @@ impl Inner {
     }
 
     /// Whether a run is under way that a deploy alone made out of date.
-    fn finishes(&self, run: &Run, wanted: &Wanted) -> bool {
+    fn finishes(&self, run: &RunHead, wanted: &Wanted) -> bool {
         lock(&self.lanes).under_way(&run.id).is_some_and(|under_way| under_way.basis == wanted.basis)
     }
 
@@ -434,7 +436,7 @@ impl Inner {
         }
     }
 
-    pub(super) fn tell_run(&self, run: &Run, state: RunState, reason: Option<String>) {
+    pub(super) fn tell_run(&self, run: &RunHead, state: RunState, reason: Option<String>) {
         self.events.send(Event::Run {
             id: run.id.clone(),
             tenant: run.tenant_id.clone(),

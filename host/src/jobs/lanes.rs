@@ -18,7 +18,7 @@ use crate::domain::progress::Progress;
 use crate::events::Position;
 use crate::rating::RunFailure;
 use crate::sandbox::{Limits, Meter, Plugin, Quota, RuleFailure, Usage};
-use crate::store::{Run, TenantQuota};
+use crate::store::{RunHead, TenantQuota};
 
 /// Time inside rules that a run in the shared lane may take whatever its size. Opening instances and deciding takes a compiled rule
 /// a few milliseconds; an endless loop keeps the others waiting this long, once.
@@ -151,7 +151,11 @@ impl Lanes {
     }
 
     /// Takes what can begin now out of the queue: the earliest month's runs together, or a single one that is aside.
-    pub(super) fn choose(&self, queued: &mut Vec<(Key, Run)>, quotas: &BTreeMap<String, TenantQuota>) -> Option<(Lane, Vec<(Key, Run)>)> {
+    pub(super) fn choose(
+        &self,
+        queued: &mut Vec<(Key, RunHead)>,
+        quotas: &BTreeMap<String, TenantQuota>,
+    ) -> Option<(Lane, Vec<(Key, RunHead)>)> {
         let mut running: BTreeMap<String, usize> = BTreeMap::new();
         for under_way in self.all().flat_map(|rating| rating.runs.values()) {
             *running.entry(under_way.tenant.clone()).or_default() += 1;

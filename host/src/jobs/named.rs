@@ -20,7 +20,7 @@ pub(super) struct Named {
 impl Named {
     pub(super) async fn read(store: &Store) -> Result<Self, StoreError> {
         let mut named = Self { overlays: store.overlays_named().await?, ..Self::default() };
-        named.overlays.extend(store.runs_pending().await?.iter().map(overlay_name));
+        named.overlays.extend(store.runs_pending().await?.iter().map(|run| overlay_name(run.period, &run.id)));
         named.folders.extend(store.imports().await?.into_iter().map(|import| import.id));
         each_snapshot(store, |snapshot| {
             named.folders.insert(snapshot.location);

@@ -9,8 +9,8 @@ use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::rule::{BillPeriod, Earlier, Treatment};
 use crate::store::{
-    AccountOwner, AssignedRule, ChainLink, Holding, HoldingFilter, PeriodSplit, Run, RunInputs, RunState, Snapshot, SourceInputs, Store,
-    StoreError, TenantShare,
+    AccountOwner, AssignedRule, ChainLink, Holding, HoldingFilter, PeriodSplit, PublishedRun, Run, RunHead, RunInputs, RunState, Snapshot,
+    SourceInputs, Store, StoreError, TenantShare,
 };
 
 /// What the store says, read in one go.
@@ -21,8 +21,8 @@ pub(super) struct Facts {
     pub(super) holdings: Vec<Holding>,
     /// In listed order.
     pub(super) rules: Vec<AssignedRule>,
-    pub(super) published: Vec<Run>,
-    pub(super) pending: Vec<Run>,
+    pub(super) published: Vec<PublishedRun>,
+    pub(super) pending: Vec<RunHead>,
     /// Failed, and nothing was tried since.
     pub(super) failed: Vec<Run>,
     pub(super) splits: Vec<PeriodSplit>,
@@ -36,7 +36,7 @@ impl Facts {
             snapshots: store.snapshots_published(None).await?.into_iter().map(Arc::new).collect(),
             holdings: store.holdings(&HoldingFilter::default()).await?,
             rules: store.assigned_rules().await?,
-            published: store.published_runs(None, None).await?,
+            published: store.runs_standing(None).await?,
             pending: store.runs_pending().await?,
             failed: store.runs_failed().await?,
             splits: store.splits(None).await?,
@@ -54,7 +54,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) fn of(run: &Run) -> Self {
+    pub(super) fn of(run: &RunHead) -> Self {
         Self { period: run.period, currency: run.currency.clone(), tenant: run.tenant_id.clone() }
     }
 }
@@ -282,14 +282,15 @@ struct Known<'a> {
 /// What each rule charged, by the published runs.
 pub(super) struct History<'a> {
     /// By tenant and currency, in the order of periods.
-    runs: BTreeMap<(&'a str, &'a str), BTreeMap<Period, &'a Run>>,
+    runs: BTreeMap<(&'a str, &'a str), BTreeMap<Period, &'a PublishedRun>>,
 }
 
 impl<'a> History<'a> {
-    pub(super) fn of(published: &'a [Run]) -> Self {
+    pub(super) fn of(published: &'a [PublishedRun]) -> Self {
         let mut runs: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-        for run in published.iter().filter(|run| run.state == RunState::Done) {
-            runs.entry((run.tenant_id.as_str(), run.currency.as_str())).or_default().insert(run.period, run);
+        for run in published.iter().filter(|run| run.head.state == RunState::Done) {
+            let PublishedRun { head, .. } = run;
+            runs.entry((head.tenant_id.as_str(), head.currency.as_str())).or_default().insert(head.period, run);
         }
         Self { runs }
     }
@@ -298,7 +299,7 @@ impl<'a> History<'a> {
     pub(super) fn of_rule(&self, key: &Key, rule_id: &str) -> Vec<Earlier> {
         let Some(runs) = self.runs.get(&(key.tenant.as_str(), key.currency.as_str())) else { return Vec::new() };
         let before = runs.range(..key.period).filter_map(|(period, run)| {
-            if !run.chain.iter().any(|entry| entry.rule_id == rule_id) {
+            if !run.rules.iter().any(|rule| rule == rule_id) {
                 return None;
             }
             let lines = run.lines.iter().filter(|line| line.rule_id == rule_id && line.treatment != Treatment::Drop);

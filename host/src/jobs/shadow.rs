@@ -89,7 +89,7 @@ async fn rate(inner: &Arc<Inner>, shadow: &Shadow, run: &Run) -> Result<Option<R
     if after == run.chain {
         return Ok(None);
     }
-    let published = inner.store.published_runs(Some(&run.tenant_id), None).await?;
+    let published = inner.store.runs_standing(Some(&run.tenant_id)).await?;
     let quota = inner.store.quota(&run.tenant_id).await?;
     let taken = Duration::from_millis(u64::try_from(run.rating_millis.unwrap_or(0)).unwrap_or(0).saturating_mul(SLOWER_MAX));
     let limit = taken.max(AT_LEAST);

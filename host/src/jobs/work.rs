@@ -135,12 +135,12 @@ fn record(
     inputs: Vec<RunInputs>,
 ) -> Result<Vec<Option<Recorded>>, Stopped> {
     let recorded = jobs.iter().zip(outcomes).zip(inputs).map(|((job, outcome), inputs)| {
-        let path = inner.data.lake().join(overlay_name(&job.run));
+        let path = inner.data.lake().join(overlay_name(job.run.period, &job.run.id));
         let digest = outcome.is_ok().then(|| sha256_of(&path).map_err(|error| Stopped::Reason(format!("{}: {error}", path.display()))));
         Ok(digest.transpose()?.map(|overlay_sha256| Recorded { inputs, overlay_sha256 }))
     });
     let recorded = recorded.collect::<Result<Vec<_>, Stopped>>()?;
-    let rated = jobs.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()).map(|(job, _)| overlay_name(&job.run));
+    let rated = jobs.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()).map(|(job, _)| overlay_name(job.run.period, &job.run.id));
     inner.data.charges().publish(&rated.collect::<Vec<_>>()).map_err(Stopped::Depot)?;
     Ok(recorded)
 }
@@ -189,7 +189,7 @@ async fn publish(
     inner.data.charges().remove(&overtaken.collect::<Vec<_>>()).await;
     for run in &published {
         inner.tally.run_done(run.charges);
-        inner.tell_run(run, RunState::Done, None);
+        inner.tell_run(&run.head(), RunState::Done, None);
     }
     inner.background_wake.notify_one(); // candidates look at what is published
     for job in jobs.iter().filter(|job| kept.contains(job.run.id.as_str()) && job.metered.was_quick()) {
@@ -213,7 +213,7 @@ async fn fail(inner: &Inner, run: &Run, reason: &str, again: bool) {
         Ok(run) => {
             inner.tally.run_failed();
             tracing::warn!(run = run.id, tenant = run.tenant_id, period = %run.period, reason, "run failed; the last good one stays");
-            inner.tell_run(&run, RunState::Failed, Some(reason.to_owned()));
+            inner.tell_run(&run.head(), RunState::Failed, Some(reason.to_owned()));
         }
         Err(StoreError::Conflict(_) | StoreError::NotFound { .. }) => {} // overtaken meanwhile
         Err(error) => tracing::error!(run = run.id, error = %Causes(&error), "a failed run cannot be noted"),
@@ -221,8 +221,8 @@ async fn fail(inner: &Inner, run: &Run, reason: &str, again: bool) {
 }
 
 /// Where a run's rated charges are, below the lake's folder.
-pub(super) fn overlay_name(run: &Run) -> String {
-    format!("rated/{}/{}.parquet", run.period, run.id)
+pub(super) fn overlay_name(period: Period, run: &str) -> String {
+    format!("rated/{period}/{run}.parquet")
 }
 
 fn result_of(outcome: RunOutcome, run: &Run, rating_millis: i64) -> RunResult {
@@ -235,7 +235,7 @@ fn result_of(outcome: RunOutcome, run: &Run, rating_millis: i64) -> RunResult {
         findings: outcome.findings,
         lines: outcome.lines,
         logs: outcome.logs,
-        overlay: Some(overlay_name(run)),
+        overlay: Some(overlay_name(run.period, &run.id)),
         rating_millis,
         recorded: None,
     }
@@ -297,7 +297,7 @@ fn prepare(inner: &Inner, batch: Batch, month: &Month, held: &mut Hold) -> Prepa
 }
 
 fn request_of(inner: &Inner, job: &Job, tenant: usize, rules: Vec<ChainRule>) -> RunRequest {
-    let overlay = inner.data.lake().join(overlay_name(&job.run));
+    let overlay = inner.data.lake().join(overlay_name(job.run.period, &job.run.id));
     if let Some(folder) = overlay.parent() {
         // If this fails, so does writing the overlay, and says why.
         let _ = std::fs::create_dir_all(folder);

@@ -363,11 +363,6 @@ impl Store {
         Ok(sqlx::query_scalar("SELECT created_at FROM runs ORDER BY id DESC LIMIT 1").fetch_optional(&self.read).await?)
     }
 
-    /// Runs that have not ended, oldest first.
-    pub async fn runs_pending(&self) -> Result<Vec<Run>> {
-        Ok(sqlx::query_as("SELECT * FROM runs WHERE state IN ('queued', 'running') ORDER BY id").fetch_all(&self.read).await?)
-    }
-
     /// Whether a tenant's month with this identity is under way or done already.
     pub async fn run_find(&self, tenant_id: &str, period: Period, currency: &str, identity: &str) -> Result<Option<FoundRun>> {
         let found: Option<Run> = sqlx::query_as(

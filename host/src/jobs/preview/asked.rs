@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Candidate, MONTHS_MAX, PreviewRequest, SkippedMonth};
 use crate::jobs::plan::Key;
 use crate::jobs::replay::{Recording, ReplayError};
-use crate::store::{MAX_PAGE, PageRequest, Run, RunState, Store, StoreError, Tenant, TenantFilter, TenantQuota};
+use crate::store::{MAX_PAGE, PageRequest, PublishedRun, RunHead, Store, StoreError, Tenant, TenantFilter, TenantQuota};
 
 /// Months and tenants that are named as skipped.
 const SKIPPED_MAX: usize = 100;
@@ -18,7 +18,7 @@ pub(in crate::jobs) struct Asked {
     pub(super) request: PreviewRequest,
     pub(super) candidate: Candidate,
     pub(super) recordings: Vec<Recording>,
-    pub(super) published: Vec<Run>,
+    pub(super) published: Vec<PublishedRun>,
     /// Of tenants, by id.
     pub(super) names: BTreeMap<String, String>,
     pub(super) skipped: Vec<SkippedMonth>,
@@ -30,15 +30,15 @@ impl Asked {
         let candidate = Candidate::of(&request, store).await?;
         let tenants = tenants(store).await?;
         let names: BTreeMap<String, String> = tenants.into_iter().map(|tenant| (tenant.id, tenant.name)).collect();
-        let published = store.published_runs(None, None).await?;
+        let published = store.runs_standing(None).await?;
         let mut runs = Vec::new();
         let mut skipped = Vec::new();
         if request.runs.is_empty() {
-            runs.extend(published.iter().filter(|run| is_asked(&request, run)).cloned());
+            runs.extend(published.iter().map(|run| &run.head).filter(|run| is_asked(&request, run)).cloned());
             skipped = unpublished(&request, store, &names, &published).await?;
         } else {
             for id in &request.runs {
-                runs.push(store.run(id).await?);
+                runs.push(store.run(id).await?.head());
             }
             runs.sort_by(|a, b| (a.period, &a.currency, &a.tenant_id).cmp(&(b.period, &b.currency, &b.tenant_id)));
         }
@@ -72,7 +72,7 @@ impl Asked {
     }
 }
 
-fn is_asked(request: &PreviewRequest, run: &Run) -> bool {
+fn is_asked(request: &PreviewRequest, run: &RunHead) -> bool {
     (request.periods.is_empty() || request.periods.contains(&run.period))
         && (request.tenants.is_empty() || request.tenants.contains(&run.tenant_id))
 }
@@ -82,15 +82,20 @@ async fn unpublished(
     request: &PreviewRequest,
     store: &Store,
     names: &BTreeMap<String, String>,
-    published: &[Run],
+    published: &[PublishedRun],
 ) -> Result<Vec<SkippedMonth>, ReplayError> {
-    let known: BTreeSet<Key> = published.iter().map(Key::of).collect();
-    let mut others: Vec<Run> = store.runs_failed().await?;
-    others.extend(store.runs_pending().await?);
-    others.retain(|run| is_asked(request, run) && !known.contains(&Key::of(run)));
-    others.sort_by_key(Key::of);
-    let mut seen: BTreeSet<&str> = published.iter().filter(|run| is_asked(request, run)).map(|run| run.tenant_id.as_str()).collect();
-    seen.extend(others.iter().map(|run| run.tenant_id.as_str()));
+    let published = || published.iter().map(|run| &run.head);
+    let known: BTreeSet<Key> = published().map(Key::of).collect();
+    let failed = store.runs_failed().await?.into_iter().map(|run| {
+        let reason = format!("nothing is published yet: its run failed: {}", run.failure.as_deref().unwrap_or_default());
+        (run.head(), reason)
+    });
+    let pending = store.runs_pending().await?.into_iter().map(|run| (run, "nothing is published yet: it is being rated".to_owned()));
+    let mut others: Vec<(RunHead, String)> = failed.chain(pending).collect();
+    others.retain(|(run, _)| is_asked(request, run) && !known.contains(&Key::of(run)));
+    others.sort_by_key(|(run, _)| Key::of(run));
+    let mut seen: BTreeSet<&str> = published().filter(|run| is_asked(request, run)).map(|run| run.tenant_id.as_str()).collect();
+    seen.extend(others.iter().map(|(run, _)| run.tenant_id.as_str()));
     let name = |id: &str| names.get(id).cloned().unwrap_or_default();
     let without = names.keys().filter(|id| !seen.contains(id.as_str()) && (request.tenants.is_empty() || request.tenants.contains(id)));
     let of_tenants = without.map(|id| {
@@ -98,12 +103,11 @@ async fn unpublished(
         let reason = if periods.is_empty() { "it has no bill".to_owned() } else { format!("it has no bill in {}", periods.join(", ")) };
         SkippedMonth { tenant_id: id.clone(), tenant: name(id), period: None, reason }
     });
-    let of_runs = others.iter().map(|run| {
-        let reason = match run.state {
-            RunState::Failed => format!("nothing is published yet: its run failed: {}", run.failure.as_deref().unwrap_or_default()),
-            _ => "nothing is published yet: it is being rated".to_owned(),
-        };
-        SkippedMonth { tenant_id: run.tenant_id.clone(), tenant: name(&run.tenant_id), period: Some(run.period), reason }
+    let of_runs = others.iter().map(|(run, reason)| SkippedMonth {
+        tenant_id: run.tenant_id.clone(),
+        tenant: name(&run.tenant_id),
+        period: Some(run.period),
+        reason: reason.clone(),
     });
     Ok(of_runs.chain(of_tenants).collect())
 }

@@ -16,7 +16,7 @@ use crate::jobs::plan::{History, Key};
 use crate::jobs::replay::{Again, Recording, ReplayError, Replayer, rate_again, rule_of};
 use crate::lake::OverlayReader;
 use crate::rating::{ChainRule, RunOutcome};
-use crate::store::{ChainEntry, Run, TenantQuota};
+use crate::store::{ChainEntry, PublishedRun, Run, TenantQuota};
 
 /// Tenants that are rated in one pass over a month's charges: their overlays are on disk at the same time.
 const TOGETHER: usize = 64;
@@ -234,7 +234,7 @@ pub(in crate::jobs) fn compute(
 }
 
 /// What the rules of a chain charged before, one a rule.
-pub(in crate::jobs) fn earlier_of(recording: &Recording, chain: &[ChainEntry], published: &[Run]) -> Vec<Vec<Earlier>> {
+pub(in crate::jobs) fn earlier_of(recording: &Recording, chain: &[ChainEntry], published: &[PublishedRun]) -> Vec<Vec<Earlier>> {
     let (history, simulated) = (History::of(published), Simulated::new());
     chain.iter().map(|entry| earlier_of_rule(recording, entry, &history, &simulated)).collect()
 }
@@ -244,7 +244,7 @@ fn earlier_of_rule(recording: &Recording, entry: &ChainEntry, history: &History<
     let run = &recording.run;
     let told = run.chain.iter().position(|known| known.rule_id == entry.rule_id);
     let told = told.and_then(|at| recording.recorded.inputs.earlier.get(at)).filter(|earlier| !earlier.is_empty());
-    let earlier = told.cloned().unwrap_or_else(|| history.of_rule(&Key::of(run), &entry.rule_id));
+    let earlier = told.cloned().unwrap_or_else(|| history.of_rule(&Key::of(&run.head()), &entry.rule_id));
     let mut by_period: BTreeMap<Period, Amount> = earlier.into_iter().map(|earlier| (earlier.period.period, earlier.amount)).collect();
     let key = (run.tenant_id.clone(), run.currency.clone(), entry.rule_id.clone());
     by_period.extend(simulated.get(&key).into_iter().flatten().filter(|(period, _)| **period < run.period));
