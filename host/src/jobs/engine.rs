@@ -2,7 +2,8 @@
 //!
 //! One task decides. It reads the store, plans, queues, and starts at most one shared rating at a time, which uses every core, and beside
 //! it slow ones in lanes of their own; whatever happens only wakes it. It keeps nothing between two looks but the ratings that are under
-//! way and whose rules are slow, so that it may be stopped and started anywhere.
+//! way, whose rules are slow, and, until anything changes, what the last look left to be started: so that it may be stopped and started
+//! anywhere.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,8 +54,9 @@ pub(super) enum ReconcileError {
 /// Runs until the daemon stops.
 pub(super) async fn run(inner: Arc<Inner>) {
     let mut stop = inner.stop.subscribe();
+    let mut left = None;
     loop {
-        let pause = match reconcile(&inner).await {
+        let pause = match reconcile(&inner, &mut left).await {
             Ok(pause) => pause,
             Err(error) => {
                 tracing::error!(error = %Causes(&error), "what should be published cannot be worked out");
@@ -63,9 +65,32 @@ pub(super) async fn run(inner: Arc<Inner>) {
         };
         tokio::select! {
             () = inner.wake.woken() => {}
-            () = sleep_or_never(pause) => {}
+            () = sleep_or_never(pause) => left = None,
             () = stopped(&mut stop) => return,
         }
+    }
+}
+
+/// What a look left to be started. It holds while nothing happens but that ratings end: a look at everything costs a fifth of a second where
+/// thousands of months are published, and a change for all of a tenant's months would make one between any two of them.
+struct Left {
+    /// Of the wake, when the look began.
+    changes: u64,
+    plan: Arc<Plan>,
+    queued: Vec<(Key, RunHead)>,
+    pause: Option<Duration>,
+}
+
+impl Left {
+    /// Starts what the lanes have room for. None when it is time to look at everything again.
+    async fn start(self, inner: &Arc<Inner>) -> Result<Option<Self>, ReconcileError> {
+        let waiting = self.queued.len();
+        if waiting == 0 || self.changes != inner.wake.changes() {
+            return Ok(None);
+        }
+        let queued = start_next(inner, &self.plan, self.queued).await?;
+        let is_stuck = queued.len() == waiting && lock(&inner.lanes).is_empty();
+        Ok((!is_stuck).then_some(Self { queued, ..self }))
     }
 }
 
@@ -97,8 +122,14 @@ impl std::fmt::Display for Causes<'_> {
 }
 
 /// Looks once. What it starts goes on behind it. Gives after how long it must look again, if by itself.
-pub(super) async fn reconcile(inner: &Arc<Inner>) -> Result<Option<Duration>, ReconcileError> {
-    let seen = inner.wake.count();
+async fn reconcile(inner: &Arc<Inner>, left: &mut Option<Left>) -> Result<Option<Duration>, ReconcileError> {
+    if let Some(last) = left.take() {
+        *left = last.start(inner).await?;
+        if let Some(left) = left {
+            return Ok(left.pause);
+        }
+    }
+    let (seen, changes) = (inner.wake.count(), inner.wake.changes());
     let mut facts = Facts::read(&inner.store).await?;
     let (tried_again, pause) = try_again(inner, &facts).await?;
     if tried_again {
@@ -125,14 +156,15 @@ pub(super) async fn reconcile(inner: &Arc<Inner>) -> Result<Option<Duration>, Re
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
     withdraw_unwanted(inner, &facts, &planned).await?;
-    let mut open = settle(inner, &facts, &planned).await?;
+    let (mut open, is_put_off) = settle(inner, &facts, &planned).await?;
     put_splits(inner, &facts, &planned, &open).await?;
     cancel_outdated(inner, &planned);
     if open.is_empty() {
         inner.settled.send_replace(seen);
     }
     open.retain(|_, run| run.state == RunState::Queued);
-    start_next(inner, &planned, open).await?;
+    let queued = start_next(inner, &planned, open.into_iter().collect()).await?;
+    *left = (!is_put_off).then_some(Left { changes, plan: planned, queued, pause });
     Ok(pause)
 }
 
@@ -174,13 +206,13 @@ async fn withdraw_unwanted(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<
 }
 
 /// Brings every wanted month one step on; gives the runs that are queued or running for it. What is queued anew is in one transaction, so
-/// that a change for a thousand tenants waits for the disk once.
-async fn settle(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<BTreeMap<Key, RunHead>, ReconcileError> {
+/// that a change for a thousand tenants waits for the disk once. And whether a month was put off until an earlier one is done.
+async fn settle(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<(BTreeMap<Key, RunHead>, bool), ReconcileError> {
     let published: BTreeMap<Key, &RunHead> = facts.published.iter().map(|run| (Key::of(&run.head), &run.head)).collect();
     let pending: BTreeMap<Key, &RunHead> = facts.pending.iter().map(|run| (Key::of(run), run)).collect();
     let failed: BTreeSet<Key> = facts.failed.iter().map(|run| Key::of(&run.head())).collect();
     let mut open = BTreeMap::new();
-    let mut new = Vec::new();
+    let (mut new, mut is_put_off) = (Vec::new(), false);
     let mut unsettled: BTreeSet<(&str, &str)> = BTreeSet::new();
     for (key, wanted) in &plan.wanted {
         let chained = (key.tenant.as_str(), key.currency.as_str());
@@ -193,6 +225,7 @@ async fn settle(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<BTreeMap<Ke
         }
         // Keys are in the order of periods: an earlier month of this tenant will change what a rule with history is told.
         if wanted.has_history && unsettled.contains(&chained) {
+            is_put_off = true;
             continue;
         }
         match want(inner, key, wanted, pending).await? {
@@ -213,7 +246,7 @@ async fn settle(inner: &Inner, facts: &Facts, plan: &Plan) -> Result<BTreeMap<Ke
             open.insert(key, run);
         }
     }
-    Ok(open)
+    Ok((open, is_put_off))
 }
 
 /// What makes a month what it should be.
@@ -296,19 +329,18 @@ fn cancel_outdated(inner: &Inner, plan: &Plan) {
     lock(&inner.lanes).keep(still);
 }
 
-/// Starts what the lanes have room for.
-async fn start_next(inner: &Arc<Inner>, plan: &Arc<Plan>, queued: BTreeMap<Key, RunHead>) -> Result<(), ReconcileError> {
+/// Starts what the lanes have room for, and gives the rest.
+async fn start_next(inner: &Arc<Inner>, plan: &Arc<Plan>, mut queued: Vec<(Key, RunHead)>) -> Result<Vec<(Key, RunHead)>, ReconcileError> {
     loop {
         let Some(batch) = lock(&inner.lanes).next_waiting() else { break };
         begin(inner, batch);
     }
     if queued.is_empty() {
-        return Ok(());
+        return Ok(queued);
     }
     let quotas = inner.store.quotas().await?;
-    let mut queued: Vec<(Key, RunHead)> = queued.into_iter().collect();
     loop {
-        let Some((lane, chosen)) = lock(&inner.lanes).choose(&mut queued, &quotas) else { return Ok(()) };
+        let Some((lane, chosen)) = lock(&inner.lanes).choose(&mut queued, &quotas) else { return Ok(queued) };
         start(inner, plan, lane, chosen, &quotas).await?;
     }
 }
@@ -352,7 +384,7 @@ fn begin(inner: &Arc<Inner>, batch: Batch) {
         let aside = work::rate(&inner, batch).await;
         lock(&inner.lanes).end(number, aside);
         telling.abort();
-        inner.wake.now();
+        inner.wake.ended();
     });
 }
 

@@ -68,6 +68,7 @@ async fn rate_to_its_end(inner: &Arc<Inner>, batch: Batch) -> Vec<Batch> {
     for run in &runs {
         fail(inner, run, &reason, again).await;
     }
+    inner.wake.now(); // what could not be noted is found by a look at everything
     Vec::new()
 }
 
