@@ -8,6 +8,7 @@ use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
 use super::inputs::{Recorded, record};
+use super::run_heads::RunHead;
 use super::run_logs::put_logs;
 use super::splits::{PeriodSplit, put_split};
 use super::values::{count, counted, json, to_json};
@@ -88,13 +89,14 @@ pub struct Run {
 
 impl FromRow<'_, DbRow> for Run {
     fn from_row(row: &DbRow) -> sqlx::Result<Self> {
+        let RunHead { id, tenant_id, period, currency, identity, state } = RunHead::from_row(row)?;
         Ok(Self {
-            id: row.try_get("id")?,
-            tenant_id: row.try_get("tenant_id")?,
-            period: row.try_get("period")?,
-            currency: row.try_get("currency")?,
-            identity: row.try_get("identity")?,
-            state: row.try_get("state")?,
+            id,
+            tenant_id,
+            period,
+            currency,
+            identity,
+            state,
             progress_done: count(row, "progress_done")?,
             progress_total: count(row, "progress_total")?,
             failure: row.try_get("failure")?,

@@ -172,9 +172,8 @@ async fn whoever_is_limited_to_some_tenants_takes_nothing_from_the_others_and_do
     assert!(matches!(limited.integration_delete(&hidden.id, None).await, Err(StoreError::NotFound { .. })));
 }
 
-#[tokio::test]
-async fn what_a_deleted_tenant_held_is_unassigned_in_the_same_moment_and_what_it_brought_itself_is_gone() {
-    let Some(fresh) = fresh().await else { return };
+/// Two tenants, the first with an integration of its own; and the snapshots of the MSP's bill and of that one.
+async fn with_own_bills(fresh: &Fresh) -> (Tenant, Tenant, Vec<String>) {
     let (acme, other) = (fresh.tenant_create(&named("Acme")).await.unwrap(), fresh.tenant_create(&named("Other")).await.unwrap());
     let own = IntegrationFields { tenant_id: Some(acme.id.clone()), ..folder("own") };
     let mut snapshots = Vec::new();
@@ -183,7 +182,17 @@ async fn what_a_deleted_tenant_held_is_unassigned_in_the_same_moment_and_what_it
         let import = fresh.import_begin(&integration.id, &fields.name, None).await.unwrap();
         snapshots.push(fresh.import_publish(&import.id, &[month("2026-09", accounts)]).await.unwrap().remove(0).id);
     }
-    let share = |tenant: &Tenant, charges, billed| TenantShare { tenant_id: tenant.id.clone(), charges, billed: amount(billed) };
+    (acme, other, snapshots)
+}
+
+fn share(tenant: &Tenant, charges: u64, billed: &str) -> TenantShare {
+    TenantShare { tenant_id: tenant.id.clone(), charges, billed: amount(billed) }
+}
+
+#[tokio::test]
+async fn what_a_deleted_tenant_held_is_unassigned_in_the_same_moment_and_what_it_brought_itself_is_gone() {
+    let Some(fresh) = fresh().await else { return };
+    let (acme, other, snapshots) = with_own_bills(&fresh).await;
     let split = PeriodSplit {
         period: period("2026-09"),
         currency: "USD".to_owned(),
@@ -230,15 +239,7 @@ async fn what_a_deleted_tenant_held_is_unassigned_in_the_same_moment_and_what_it
 #[tokio::test]
 async fn a_rating_that_began_before_a_tenant_was_deleted_does_not_bring_it_back_into_a_months_sums() {
     let Some(fresh) = fresh().await else { return };
-    let (acme, other) = (fresh.tenant_create(&named("Acme")).await.unwrap(), fresh.tenant_create(&named("Other")).await.unwrap());
-    let own = IntegrationFields { tenant_id: Some(acme.id.clone()), ..folder("own") };
-    let mut snapshots = Vec::new();
-    for (fields, accounts) in [(folder("aws"), vec![account("1", 3, "10"), account("2", 1, "5")]), (own, vec![account("3", 2, "7")])] {
-        let integration = fresh.integration_create(&fields).await.unwrap();
-        let import = fresh.import_begin(&integration.id, &fields.name, None).await.unwrap();
-        snapshots.push(fresh.import_publish(&import.id, &[month("2026-09", accounts)]).await.unwrap().remove(0).id);
-    }
-    let share = |tenant: &Tenant, charges, billed| TenantShare { tenant_id: tenant.id.clone(), charges, billed: amount(billed) };
+    let (acme, other, snapshots) = with_own_bills(&fresh).await;
     let shared = PeriodSplit {
         period: period("2026-09"),
         currency: "USD".to_owned(),
