@@ -114,7 +114,7 @@ impl Clock {
     pub fn id(&self, prefix: &str) -> String {
         let millis = u64::try_from(self.now_millis()).unwrap_or_default();
         match &self.0 {
-            Source::System => id::text(prefix, behind(&LAST, id::bits(millis, self.random()), u32::from_be_bytes(self.random()))),
+            Source::System => id::text(prefix, behind(&LAST, id::bits(millis, self.random()))),
             Source::Scripted(_) => id::text(prefix, id::bits(millis, self.random())),
         }
     }
@@ -123,10 +123,10 @@ impl Clock {
 /// The last id that this process made.
 static LAST: Mutex<u128> = Mutex::new(0);
 
-/// The next number, or one that is by a random step behind the last where that is not less.
-fn behind(last: &Mutex<u128>, next: u128, step: u32) -> u128 {
+/// The next number, or one that is behind the last by 32 of its random bits where that is not less.
+fn behind(last: &Mutex<u128>, next: u128) -> u128 {
     let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-    *last = if next > *last { next } else { *last + 1 + u128::from(step) };
+    *last = if next > *last { next } else { *last + 1 + (next & u128::from(u32::MAX)) };
     *last
 }
 
@@ -162,7 +162,7 @@ mod tests {
     fn a_clock_that_is_set_back_changes_no_order() {
         let last = Mutex::new(0);
         let made =
-            [id::bits(2, [9; 10]), id::bits(1, [255; 10]), id::bits(2, [0; 10]), id::bits(3, [0; 10])].map(|next| behind(&last, next, 7));
+            [id::bits(2, [9; 10]), id::bits(1, [255; 10]), id::bits(2, [0; 10]), id::bits(3, [0; 10])].map(|next| behind(&last, next));
         assert!(made.is_sorted_by(|early, late| early < late));
         assert_eq!(made[3], id::bits(3, [0; 10]), "and the clock is followed again once it is ahead");
     }

@@ -12,20 +12,22 @@ pub(super) fn folder() -> Option<PathBuf> {
     std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).map(|dir| dir.join("rerate"))
 }
 
-/// The folder, if it may be used.
-pub(super) fn cache() -> Option<Cache> {
+/// The folder, which opening makes in one that is there.
+fn prepared() -> Option<PathBuf> {
     let folder = folder()?;
     std::fs::create_dir_all(folder.parent()?).ok()?;
-    Cache::open(&folder).ok()
+    Some(folder)
+}
+
+/// None where there is no such folder, or it may not be used.
+pub(super) fn cache() -> Option<Cache> {
+    Cache::open(&prepared()?).ok()
 }
 
 /// Where there is no such folder, or it may not be used, components are compiled anew.
 pub(super) fn sandbox() -> Result<Sandbox, Failure> {
-    let cached = folder().and_then(|dir| {
-        std::fs::create_dir_all(dir.parent()?).ok()?;
-        Sandbox::new(SandboxOptions { cache_dir: Some(dir), ..SandboxOptions::default() }).ok()
-    });
-    match cached {
+    let options = |dir| SandboxOptions { cache_dir: Some(dir), ..SandboxOptions::default() };
+    match prepared().and_then(|dir| Sandbox::new(options(dir)).ok()) {
         Some(sandbox) => Ok(sandbox),
         None => Ok(Sandbox::new(SandboxOptions::default())?),
     }

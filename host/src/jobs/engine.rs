@@ -65,7 +65,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
         };
         tokio::select! {
             () = inner.wake.woken() => {}
-            () = sleep_or_never(pause) => left = None,
+            () = sleep_or_never(pause) => {}
             () = stopped(&mut stop) => return,
         }
     }
@@ -78,7 +78,6 @@ struct Left {
     changes: u64,
     plan: Arc<Plan>,
     queued: Vec<(Key, RunHead)>,
-    pause: Option<Duration>,
 }
 
 impl Left {
@@ -125,8 +124,8 @@ impl std::fmt::Display for Causes<'_> {
 async fn reconcile(inner: &Arc<Inner>, left: &mut Option<Left>) -> Result<Option<Duration>, ReconcileError> {
     if let Some(last) = left.take() {
         *left = last.start(inner).await?;
-        if let Some(left) = left {
-            return Ok(left.pause);
+        if left.is_some() {
+            return Ok(None);
         }
     }
     let (seen, changes) = (inner.wake.count(), inner.wake.changes());
@@ -164,7 +163,8 @@ async fn reconcile(inner: &Arc<Inner>, left: &mut Option<Left>) -> Result<Option
     }
     open.retain(|_, run| run.state == RunState::Queued);
     let queued = start_next(inner, &planned, open.into_iter().collect()).await?;
-    *left = (!is_put_off).then_some(Left { changes, plan: planned, queued, pause });
+    // What waits for an earlier month, or for its time to be tried again, wants a look at everything.
+    *left = (!is_put_off && pause.is_none()).then_some(Left { changes, plan: planned, queued });
     Ok(pause)
 }
 

@@ -68,7 +68,6 @@ async fn rate_to_its_end(inner: &Arc<Inner>, batch: Batch) -> Vec<Batch> {
     for run in &runs {
         fail(inner, run, &reason, again).await;
     }
-    inner.wake.now(); // what could not be noted is found by a look at everything
     Vec::new()
 }
 
@@ -217,7 +216,10 @@ async fn fail(inner: &Inner, run: &Run, reason: &str, again: bool) {
             inner.tell_run(&run.head(), RunState::Failed, Some(reason.to_owned()));
         }
         Err(StoreError::Conflict(_) | StoreError::NotFound { .. }) => {} // overtaken meanwhile
-        Err(error) => tracing::error!(run = run.id, error = %Causes(&error), "a failed run cannot be noted"),
+        Err(error) => {
+            tracing::error!(run = run.id, error = %Causes(&error), "a failed run cannot be noted");
+            inner.wake.now(); // it is found again by a look at everything
+        }
     }
 }
 

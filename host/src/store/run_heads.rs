@@ -79,8 +79,8 @@ impl Store {
         let standing = sqlx::query_as(
             "SELECT r.id, r.tenant_id, r.period, r.currency, r.identity, r.state, r.chain, r.lines \
              FROM published p JOIN runs r ON r.id = p.run_id WHERE ($1 IS NULL OR p.tenant_id = $1) \
-             ORDER BY p.period, p.currency, p.tenant_id",
+             AND ($2 IS NULL OR $2 LIKE '%,' || p.tenant_id || ',%') ORDER BY p.period, p.currency, p.tenant_id",
         );
-        Ok(standing.bind(tenant_id).fetch_all(&self.read).await?)
+        Ok(standing.bind(tenant_id).bind(self.view.seen()).fetch_all(&self.read).await?)
     }
 }

@@ -24,6 +24,10 @@ async fn a_completed_run_takes_the_place_of_the_one_before() {
     let filter = RunFilter { published: true, ..Default::default() };
     assert_eq!(fresh.runs(&filter, &PageRequest::default()).await.unwrap().items.len(), 1);
     assert_eq!(fresh.published_runs(Some(&acme.id), None).await.unwrap().len(), 1);
+    let standing = fresh.runs_standing(Some(&acme.id)).await.unwrap();
+    assert_eq!(standing.iter().map(|run| run.head.identity.as_str()).collect::<Vec<_>>(), ["b"]);
+    let stranger = fresh.on_behalf(Actor::named("ann"), View::of_tenants([]));
+    assert_eq!(stranger.runs_standing(None).await.unwrap(), []);
 
     // The old identity comes back: its result is published again without rating.
     let found = fresh.run_find(&acme.id, period("2026-09"), "USD", "a").await.unwrap();
