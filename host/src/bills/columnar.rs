@@ -169,7 +169,7 @@ fn micros(array: &ArrayRef) -> Option<Vec<i64>> {
         DataType::Timestamp(TimeUnit::Millisecond, _) => scaled!(TimestampMillisecondType, |value| value.saturating_mul(1_000)),
         DataType::Timestamp(TimeUnit::Microsecond, _) => scaled!(TimestampMicrosecondType, |value| value),
         DataType::Timestamp(TimeUnit::Nanosecond, _) => scaled!(TimestampNanosecondType, |value| value.div_euclid(1_000)),
-        DataType::Date32 => scaled!(Date32Type, |value| i64::from(value) * DAY),
+        DataType::Date32 => scaled!(Date32Type, |value| i64::from(value).saturating_mul(DAY)),
         _ => return None,
     })
 }

@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use jiff::civil::Date;
 
+/// Years of periods: four digits, and the month after is in the calendar too.
+const YEARS: std::ops::RangeInclusive<i16> = 1..=9998;
+
 /// A calendar month of the providers' bills (UTC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Period {
@@ -21,10 +24,10 @@ impl Period {
         Self { year: date.year(), month: date.month() }
     }
 
-    /// The period in which a time falls, in microseconds since 1970 (UTC); `None` outside the calendar's range.
+    /// The period in which a time falls, in microseconds since 1970 (UTC); `None` outside the years that a period can be written in.
     pub fn of_micros(micros: i64) -> Option<Self> {
         let time = jiff::Timestamp::from_microsecond(micros).ok()?;
-        Some(Self::of(time.to_zoned(jiff::tz::TimeZone::UTC).date()))
+        Some(Self::of(time.to_zoned(jiff::tz::TimeZone::UTC).date())).filter(|period| YEARS.contains(&period.year))
     }
 
     pub fn first_day(self) -> Date {
@@ -54,11 +57,12 @@ impl FromStr for Period {
     fn from_str(text: &str) -> Result<Self, NotAPeriod> {
         let parsed = (|| {
             let (year, month) = text.split_once('-')?;
-            if year.len() != 4 || month.len() != 2 {
+            // Numbers are read with a sign in front as well.
+            if year.len() != 4 || month.len() != 2 || !year.bytes().chain(month.bytes()).all(|byte| byte.is_ascii_digit()) {
                 return None;
             }
             let (year, month) = (year.parse::<i16>().ok()?, month.parse::<i8>().ok()?);
-            ((1..=9998).contains(&year) && (1..=12).contains(&month)).then_some(Self { year, month })
+            (YEARS.contains(&year) && (1..=12).contains(&month)).then_some(Self { year, month })
         })();
         parsed.ok_or_else(|| NotAPeriod(text.to_owned()))
     }
@@ -86,8 +90,21 @@ mod tests {
         assert_eq!(december.to_string(), "2026-12");
         assert_eq!(december.next().to_string(), "2027-01");
         assert_eq!(december.end().to_string(), "2027-01-01");
-        for text in ["2026-13", "2026-00", "26-01", "2026-1", "2026", "2026-01-01", ""] {
+        for text in ["2026-13", "2026-00", "26-01", "2026-1", "2026", "2026-01-01", "2026-+9", "+026-09", "0000-01", "9999-01", ""] {
             assert!(text.parse::<Period>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_outside_the_years_of_periods_is_in_none() {
+        let of = |text: &str| Period::of_micros(text.parse::<jiff::Timestamp>().unwrap().as_microsecond());
+        for text in ["9999-12-15T00:00:00Z", "9999-01-01T00:00:00Z", "0000-12-31T23:59:59Z", "-000043-03-15T00:00:00Z"] {
+            assert_eq!(of(text), None, "{text}");
+        }
+        for text in ["9998-12-31T23:59:59Z", "0001-01-01T00:00:00Z"] {
+            let period = of(text).unwrap();
+            assert_eq!(period.to_string().parse(), Ok(period));
+            assert_eq!(period.end().day(), 1);
         }
     }
 }

@@ -129,13 +129,13 @@ impl Columns {
                 let first_of_month = super::super::time::month_of(*end).is_some_and(|(first, _)| first == *end);
                 let later = start.as_ref().is_some_and(|start| start[row] < *end);
                 if *end != NULL_TIME && !(first_of_month && later) {
-                    *end += DAY;
+                    *end = end.saturating_add(DAY);
                 }
             }
             ends
         });
         let (start, end) = super::with_period(start, end, date.as_deref());
-        let next = date.as_ref().map(|days| days.iter().map(|day| if *day == NULL_TIME { NULL_TIME } else { day + DAY }).collect());
+        let next = date.as_ref().map(|days| days.iter().map(|day| if *day == NULL_TIME { NULL_TIME } else { day.saturating_add(DAY) }).collect());
         charges.time("BillingPeriodStart", start);
         charges.time("BillingPeriodEnd", end);
         charges.time("ChargePeriodStart", date);
