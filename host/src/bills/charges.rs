@@ -9,6 +9,7 @@ use super::report::{Notes, Sums};
 use crate::domain::charge::{Kind, NO_CURRENCY, STORED};
 use crate::domain::columns::{Batch, Column, MoneyColumn, NULL_CODE, NULL_TIME, TextColumn, TimeColumn};
 use crate::domain::money;
+use crate::domain::period::Period;
 
 /// The stored columns that a mapping has filled; the others become null.
 pub(super) struct Charges {
@@ -70,6 +71,7 @@ impl Charges {
         if !self.columns.contains_key("BillingCurrency") {
             self.constant("BillingCurrency", NO_CURRENCY);
         }
+        self.check_period(&raw)?;
         self.check_currency(&raw, currency_column, notes)?;
         self.count(notes)?;
         let mut batch = Batch::new(self.rows);
@@ -87,6 +89,28 @@ impl Charges {
             }
         }
         Ok(batch)
+    }
+
+    fn stored_times(&self, name: &str) -> Option<&[i64]> {
+        match self.columns.get(name) {
+            Some(Column::Time(column)) => Some(&column.micros),
+            _ => None,
+        }
+    }
+
+    /// Every row is of a billing period, its own or that of its charge.
+    fn check_period(&self, raw: &Raw<'_>) -> Result<(), BillError> {
+        let (own, charged) = (self.stored_times("BillingPeriodStart"), self.stored_times("ChargePeriodStart"));
+        let mut last = NULL_TIME;
+        for row in 0..self.rows {
+            let of = |column: Option<&[i64]>| column.map(|micros| micros[row]).filter(|micros| *micros != NULL_TIME);
+            let micros = of(own).or_else(|| of(charged)).unwrap_or(NULL_TIME);
+            if micros == NULL_TIME || (micros != last && Period::of_micros(micros).is_none()) {
+                return Err(BillError::NoPeriod { place: raw.place(row, None) });
+            }
+            last = micros;
+        }
+        Ok(())
     }
 
     /// Every row has a currency of three capital letters, and a billing account has one. Chunks are compared by the importer.

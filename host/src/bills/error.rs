@@ -65,6 +65,8 @@ pub enum BillError {
     NotAnAmount { place: Place, value: String, why: String },
     #[error("{place}: {value:?} is not a date or time; expected 2026-09-01, 2026-09-01T00:00:00Z or month/day/year")]
     NotATime { place: Place, value: String },
+    #[error("{place}: neither a billing period nor a date of the charge in the years 1 to 9998; every charge needs one, export it again")]
+    NoPeriod { place: Place },
     #[error("{place}: {value:?} is not a currency code of three capital letters")]
     Currency { place: Place, value: String },
     #[error(

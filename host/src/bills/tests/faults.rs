@@ -115,6 +115,16 @@ fn errors_name_the_file_the_line_and_the_column() {
 }
 
 #[test]
+fn a_charge_of_no_billing_period_is_named_with_its_line() {
+    let text = |date: &str| format!("BillingPeriodStart,ChargeCategory,BilledCost\n2026-09-01,Usage,1\n{date},Usage,1\n");
+    for date in ["", "NULL", "-000043-03-15T00:00:00Z", "9998-12-31T47:00:00Z"] {
+        let message = message("bill.csv", text(date).as_bytes());
+        assert!(message.starts_with("bill.csv, line 3: neither a billing period nor a date of the charge"), "{date}: {message}");
+    }
+    assert!(import_bytes("bill.csv", text("2026-10-01").as_bytes(), WHOLE).is_ok());
+}
+
+#[test]
 fn stray_quotes_in_one_column_of_two_rows_never_swallow_a_row() {
     let text = cur2_text().replacen(",SpotUsage:m5.xlarge,", ",5\" disk,", 1).replacen(",i-0b,", ",6\" disk,", 1);
     let message = message("bill.csv", text.as_bytes());
