@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Date32Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
@@ -58,6 +59,11 @@ pub(super) fn open(source: &Source, file: u32, progress: &Progress) -> Result<(A
     let io = |error| BillError::Io { path: source.path.clone(), source: error };
     let input = File::open(&source.path).map_err(io)?;
     let metadata = ArrowReaderMetadata::load(&input, ArrowReaderOptions::new()).map_err(|error| broken(&source.name, error))?;
+    if let Some(field) = metadata.schema().fields().iter().find(|field| !is_written(field.data_type())) {
+        let (name, kind) = (field.name(), field.data_type());
+        let what = format!("its column {name} is of the type {kind}, which no bill has; export it as text, or without that column");
+        return Err(broken(&source.name, what));
+    }
     let headers = metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
     let layout = Arc::new(Layout::detect(&source.name, headers)?);
     let name: Arc<str> = Arc::from(source.name.as_str());
@@ -205,6 +211,20 @@ fn each_text(array: &ArrayRef, take: Take<'_>) -> Result<(), (usize, Fault)> {
     }
 }
 
+/// Whether [`write_value`] writes values of a type; of no other would anything be left.
+fn is_written(kind: &DataType) -> bool {
+    match kind {
+        DataType::Dictionary(_, values) => is_written(values),
+        DataType::List(item) | DataType::LargeList(item) => is_written(item.data_type()),
+        DataType::Map(entries, _) => is_written(entries.data_type()),
+        DataType::Struct(fields) => fields.iter().all(|field| is_written(field.data_type())),
+        DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Binary | DataType::Boolean => true,
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => true,
+        DataType::Float32 | DataType::Float64 | DataType::Date32 | DataType::Timestamp(..) => true,
+        kind => kind.is_integer(),
+    }
+}
+
 /// Writes one value, in JSON with its quotes; false for null.
 fn write_value(array: &ArrayRef, row: usize, json: bool, out: &mut String) -> bool {
     if array.is_null(row) {
@@ -233,7 +253,10 @@ fn write_value(array: &ArrayRef, row: usize, json: bool, out: &mut String) -> bo
         DataType::UInt64 => shown!(UInt64Type),
         DataType::Float32 => shown!(Float32Type),
         DataType::Float64 => shown!(Float64Type),
+        DataType::Decimal32(_, scale) => write_decimal(array.as_primitive::<Decimal32Type>().value(row), *scale, out),
+        DataType::Decimal64(_, scale) => write_decimal(array.as_primitive::<Decimal64Type>().value(row), *scale, out),
         DataType::Decimal128(_, scale) => write_decimal(array.as_primitive::<Decimal128Type>().value(row), *scale, out),
+        DataType::Decimal256(_, scale) => write_decimal(array.as_primitive::<Decimal256Type>().value(row), *scale, out),
         DataType::Dictionary(_, _) => {
             let one = array.slice(row, 1);
             let dictionary = one.as_any_dictionary();
@@ -304,10 +327,11 @@ fn write_list(items: &ArrayRef, out: &mut String) {
     out.push(']');
 }
 
-fn write_decimal(units: i128, scale: i8, out: &mut String) {
-    let digits = units.unsigned_abs().to_string();
+fn write_decimal(units: impl ToString, scale: i8, out: &mut String) {
+    let text = units.to_string();
+    let digits = text.strip_prefix('-').unwrap_or(&text);
     let decimals = usize::try_from(scale).unwrap_or(0);
-    if units < 0 {
+    if digits.len() < text.len() {
         out.push('-');
     }
     // Writing to a string cannot fail.

@@ -135,7 +135,8 @@ impl Columns {
             ends
         });
         let (start, end) = super::with_period(start, end, date.as_deref());
-        let next = date.as_ref().map(|days| days.iter().map(|day| if *day == NULL_TIME { NULL_TIME } else { day.saturating_add(DAY) }).collect());
+        let next =
+            date.as_ref().map(|days| days.iter().map(|day| if *day == NULL_TIME { NULL_TIME } else { day.saturating_add(DAY) }).collect());
         charges.time("BillingPeriodStart", start);
         charges.time("BillingPeriodEnd", end);
         charges.time("ChargePeriodStart", date);

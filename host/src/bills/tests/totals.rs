@@ -147,6 +147,56 @@ fn edge_bill_in_parquet(path: &Path) {
     writer.close().unwrap();
 }
 
+/// A FOCUS bill of one row in Parquet, with these columns besides the month and the category.
+fn focus_in_parquet(columns: Vec<(&str, arrow_array::ArrayRef)>) -> Vec<u8> {
+    let text = |value: &str| -> arrow_array::ArrayRef { std::sync::Arc::new(arrow_array::StringArray::from(vec![value])) };
+    let usual = [("BillingPeriodStart", text("2026-09-01")), ("ChargeCategory", text("Usage"))];
+    let batch = arrow_array::RecordBatch::try_from_iter(usual.into_iter().chain(columns)).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+#[test]
+fn a_decimal_of_any_width_is_read_as_it_is() {
+    use arrow_array::*;
+    let costs: Vec<(ArrayRef, &str)> = vec![
+        (std::sync::Arc::new(Decimal32Array::from(vec![-150]).with_precision_and_scale(9, 2).unwrap()), "-1.5"),
+        (std::sync::Arc::new(Decimal64Array::from(vec![7]).with_precision_and_scale(18, 10).unwrap()), "0.0000000007"),
+        (std::sync::Arc::new(Decimal128Array::from(vec![12]).with_precision_and_scale(38, 0).unwrap()), "12"),
+        (
+            std::sync::Arc::new(
+                Decimal256Array::from(vec![arrow_buffer::i256::from_i128(-125 * 10_i128.pow(36))])
+                    .with_precision_and_scale(76, 38)
+                    .unwrap(),
+            ),
+            "-1.25",
+        ),
+    ];
+    for (cost, expected) in costs {
+        let bytes = focus_in_parquet(vec![("BilledCost", cost)]);
+        let (_, batches) = import_bytes("bill.parquet", &bytes, WHOLE).unwrap();
+        assert_eq!(rows(&batches)[0]["BilledCost"], expected);
+    }
+}
+
+#[test]
+fn a_column_of_a_type_that_would_be_read_as_nothing_is_named() {
+    use arrow_array::*;
+    let cost: ArrayRef = std::sync::Arc::new(StringArray::from(vec!["1"]));
+    let odd: ArrayRef = std::sync::Arc::new(FixedSizeBinaryArray::try_from_iter([[7_u8; 16]].into_iter()).unwrap());
+    let nested: ArrayRef = std::sync::Arc::new(StructArray::from(vec![(
+        std::sync::Arc::new(arrow_schema::Field::new("a", odd.data_type().clone(), false)),
+        odd.clone(),
+    )]));
+    for column in [odd, nested] {
+        let message = message("bill.parquet", &focus_in_parquet(vec![("BilledCost", cost.clone()), ("SubAccountId", column)]));
+        assert!(message.starts_with("bill.parquet: not a readable Parquet file: its column SubAccountId is of the type"), "{message}");
+    }
+}
+
 #[test]
 fn a_parquet_bill_gives_the_same_charges_as_its_csv() {
     let folder = tempfile::tempdir().unwrap();
