@@ -54,8 +54,19 @@ fn broken(name: &str, error: impl ToString) -> BillError {
     BillError::Container { file: name.to_owned(), kind: "Parquet", what: error.to_string() }
 }
 
+/// What reading gives, or that the file is damaged: the Parquet reader panics at some contradictions in a file, and a worker that is gone
+/// would leave the others waiting for it.
+fn caught<T>(name: &str, read: impl FnOnce() -> Result<T, BillError>) -> Result<T, BillError> {
+    let contradiction = || broken(name, "it contradicts itself, so that it is damaged; fetch the file again");
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).unwrap_or_else(|_| Err(contradiction()))
+}
+
 /// The readers of a file, one a row group.
 pub(super) fn open(source: &Source, file: u32, progress: &Progress) -> Result<(Arc<Layout>, Vec<RowsReader>), BillError> {
+    caught(&source.name, || open_unguarded(source, file, progress))
+}
+
+fn open_unguarded(source: &Source, file: u32, progress: &Progress) -> Result<(Arc<Layout>, Vec<RowsReader>), BillError> {
     let io = |error| BillError::Io { path: source.path.clone(), source: error };
     let input = File::open(&source.path).map_err(io)?;
     let metadata = ArrowReaderMetadata::load(&input, ArrowReaderOptions::new()).map_err(|error| broken(&source.name, error))?;
@@ -98,6 +109,11 @@ pub(super) fn open(source: &Source, file: u32, progress: &Progress) -> Result<(A
 
 impl RowsReader {
     pub(super) fn next(&mut self, progress: &Progress) -> Result<Option<Rows>, BillError> {
+        let name = Arc::clone(&self.name);
+        caught(&name, || self.next_unguarded(progress))
+    }
+
+    fn next_unguarded(&mut self, progress: &Progress) -> Result<Option<Rows>, BillError> {
         if self.reader.is_none() {
             let input = File::open(&self.source.path).map_err(|source| BillError::Io { path: self.source.path.clone(), source })?;
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(input, self.metadata.clone());

@@ -197,6 +197,21 @@ fn a_column_of_a_type_that_would_be_read_as_nothing_is_named() {
     }
 }
 
+/// Among what turns over is the sign of every length and offset.
+#[test]
+fn a_footer_with_any_byte_turned_over_is_read_or_refused_and_nobody_waits_for_ever() {
+    let cost: arrow_array::ArrayRef = std::sync::Arc::new(arrow_array::StringArray::from(vec!["1"]));
+    let bytes = focus_in_parquet(vec![("BilledCost", cost)]);
+    let footer = u32::from_le_bytes(bytes[bytes.len() - 8..][..4].try_into().unwrap()) as usize;
+    let mut refused = 0;
+    for at in bytes.len() - 8 - footer..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        refused += usize::from(import_bytes("bill.parquet", &damaged, WHOLE).is_err());
+    }
+    assert!(refused > 100, "{refused}");
+}
+
 #[test]
 fn a_parquet_bill_gives_the_same_charges_as_its_csv() {
     let folder = tempfile::tempdir().unwrap();
