@@ -100,6 +100,11 @@ pub fn discover(path: &Path) -> Result<Vec<Bill>, BillError> {
             resolve(path, &found, key).ok_or_else(missing)
         });
         let files = files.collect::<Result<Vec<_>, _>>()?;
+        let mut known = BTreeSet::new();
+        if let Some(twice) = files.iter().find(|file| !known.insert(*file)) {
+            let what = format!("two files that it lists are the one at {}, which would count twice", twice.display());
+            return Err(BillError::Manifest { path: manifest.path, what });
+        }
         let info = ManifestInfo { path: manifest.path.clone(), id: manifest.id.clone(), period: manifest.period };
         bills.push(Bill { root: path.to_owned(), files, manifest: Some(info), skipped: Vec::new() });
     }

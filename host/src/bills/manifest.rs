@@ -74,7 +74,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Manifest>, BillError> {
     let manifest = if value.get("reportKeys").is_some() {
         let legacy: Legacy = serde_json::from_value(value).map_err(wrong)?;
         let age = Age { in_period_folder: folder != legacy.assembly_id, folder: String::new(), modified };
-        let period = legacy.billing_period.start.get(..6).and_then(|start| format!("{}-{}", &start[..4], &start[4..]).parse().ok());
+        let start = legacy.billing_period.start.get(..4).zip(legacy.billing_period.start.get(4..6));
+        let period = start.and_then(|(year, month)| format!("{year}-{month}").parse().ok());
         let report = if legacy.report_id.is_empty() { legacy.report_name } else { legacy.report_id };
         Manifest { path: path.to_owned(), id: legacy.assembly_id, report, period, keys: legacy.report_keys, age }
     } else if value.get("dataFiles").is_some() {

@@ -53,6 +53,26 @@ fn a_listed_file_that_is_missing_is_named_and_no_file_of_another_refresh_stands_
 }
 
 #[test]
+fn a_manifest_whose_files_are_one_file_is_refused_since_it_would_count_twice() {
+    for keys in [["p/cur-1.csv", "p/cur-1.csv"], ["p/a/cur-1.csv", "p/b/cur-1.csv"]] {
+        let folder = tempfile::tempdir().unwrap();
+        put(folder.path(), "cur-Manifest.json", &legacy_manifest("aaaa", &keys));
+        put(folder.path(), "cur-1.csv", &legacy_text());
+        let message = discover(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("cur-1.csv, which would count twice"), "{message}");
+    }
+}
+
+#[test]
+fn a_manifest_whose_period_is_no_date_tells_no_period() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = legacy_manifest("aaaa", &["cur-1.csv"]).replace("20260901T000000.000Z", "abc\u{e9}d0101");
+    put(folder.path(), "cur-Manifest.json", &manifest);
+    put(folder.path(), "cur-1.csv", &legacy_text());
+    assert_eq!(discover(folder.path()).unwrap()[0].manifest.as_ref().unwrap().period, None);
+}
+
+#[test]
 fn the_newest_execution_of_each_period_of_a_data_export_is_a_bill() {
     let folder = tempfile::tempdir().unwrap();
     for (period, stamp, execution) in [
