@@ -170,23 +170,32 @@ impl Columns {
     }
 }
 
+const NOT_CREDITS: &str = "not a JSON list of credits";
+
 /// The sum of the `amount`s of a list of credits, and what rounding took away. Numbers are read as text: JSON libraries make floats of
 /// them.
 fn credit_total(text: &str) -> Result<(i128, i128), String> {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|_| "not a JSON list of credits".to_owned())?;
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|_| NOT_CREDITS.to_owned())?;
+    if text.trim() == "null" {
+        return Ok((0, 0));
+    }
     let bytes = text.as_bytes();
     let (mut units, mut away) = (0_i128, 0_i128);
     let (mut at, mut depth) = (0, 0);
     while at < bytes.len() {
         match bytes[at] {
-            b'{' | b'[' => depth += 1,
+            b'[' if depth != 1 => depth += 1,
+            b'{' if depth != 0 => depth += 1,
             b'}' | b']' => depth -= 1,
-            b'"' => {
+            b'"' if depth > 1 => {
                 let end = end_of_string(bytes, at);
                 let behind = text[end..].trim_start();
                 if depth == 2 && &text[at..end] == "\"amount\"" && behind.starts_with(':') {
                     let value = behind[1..].trim_start();
-                    let value = value.split([',', '}', ' ', '\n']).next().unwrap_or_default().trim_matches('"');
+                    let value = match value.strip_prefix('"') {
+                        Some(quoted) => quoted.split('"').next().unwrap_or_default(),
+                        None => value.split([',', '}', ' ', '\t', '\r', '\n']).next().unwrap_or_default(),
+                    };
                     if value != "null" {
                         let parsed = Amount::parse(value.as_bytes()).map_err(|error| format!("credit {value:?}: {error}"))?;
                         units = units.checked_add(parsed.amount.0).ok_or("the sum of the credits is too large")?;
@@ -196,6 +205,9 @@ fn credit_total(text: &str) -> Result<(i128, i128), String> {
                 at = end;
                 continue;
             }
+            b',' => {}
+            // A list, of objects: in any other shape no credit would be found, and the customer would pay what was credited.
+            byte if depth < 2 && !byte.is_ascii_whitespace() => return Err(NOT_CREDITS.to_owned()),
             _ => {}
         }
         at += 1;
@@ -225,10 +237,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn credits_of_another_shape_are_refused_and_not_passed_over() {
+        for text in [
+            "[{'amount': 1}]",
+            r#"{"amount": -5}"#,
+            r#"{"list": [{"amount": -5}]}"#,
+            r#"[[{"amount": -5}]]"#,
+            "-5",
+            "[-5]",
+            r#"["amount"]"#,
+            r#""amount""#,
+            r#"[{"amount": "-1,5"}]"#,
+            r#"[{"amount": {"value": -5}}]"#,
+        ] {
+            assert!(credit_total(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn credits_are_summed_exactly_and_only_their_own_amounts_count() {
         let text = r#"[{"name": "a \"amount\": 5", "amount": -0.1, "type": "X"}, {"amount":-2e-1,"more":{"amount":7}}, {"amount": null}]"#;
         assert_eq!(credit_total(text).map(|(units, _)| Amount(units).to_string()), Ok("-0.3".to_owned()));
-        assert_eq!(credit_total("[]"), Ok((0, 0)));
-        assert!(credit_total("[{'amount': 1}]").is_err());
+        for none in ["[]", " [ ] ", "null", "[{}]", r#"[{"amount": null}]"#] {
+            assert_eq!(credit_total(none), Ok((0, 0)), "{none}");
+        }
+        assert_eq!(
+            credit_total("[{\"amount\":\"-0.25\"},{\"amount\":\t-1\t}]").map(|(units, _)| Amount(units).to_string()),
+            Ok("-1.25".to_owned())
+        );
     }
 }
