@@ -77,6 +77,15 @@ pub(super) fn unquoted<'a>(raw: &'a str, scratch: &'a mut String) -> Result<&'a 
     Ok(scratch)
 }
 
+/// A field without its quotes, if it is text and its quotes are where they may be.
+pub(super) fn whole<'a>(raw: &'a str, scratch: &'a mut String) -> Result<&'a str, Fault> {
+    no_nul(raw)?;
+    if !raw.starts_with('"') && hides_a_delimiter(raw) {
+        return Err(Fault::Quoting { what: "a quote in the middle", value: shortened(raw) });
+    }
+    unquoted(raw, scratch)
+}
+
 /// Enough of a value to recognise it in a message.
 pub(super) fn shortened(value: &str) -> String {
     const SHOWN: usize = 80;

@@ -153,8 +153,9 @@ impl<'a> Raw<'a> {
     }
 
     /// `key|second` of each row, in a dictionary that is not searched because a key repeats rarely.
-    pub(super) fn take_key(&mut self, key: Option<usize>, second: Option<&TextColumn>) -> Option<TextColumn> {
-        let taken = std::mem::replace(&mut self.cells[key?], Cells::Taken);
+    pub(super) fn take_key(&mut self, key: Option<usize>, second: Option<&TextColumn>) -> Result<Option<TextColumn>, BillError> {
+        let Some(column) = key else { return Ok(None) };
+        let taken = std::mem::replace(&mut self.cells[column], Cells::Taken);
         let mut values = Dictionary::new();
         let mut codes = Vec::with_capacity(self.rows);
         let mut joined = String::new();
@@ -163,7 +164,9 @@ impl<'a> Raw<'a> {
             let key = match (&taken, &self.position) {
                 (Cells::Key(spans), Position::Text { text, .. }) => {
                     let (start, end) = spans[row];
-                    super::cells::unquoted(&text[start as usize..end as usize], &mut scratch).ok().filter(|key| !key.is_empty())
+                    let key = super::cells::whole(&text[start as usize..end as usize], &mut scratch);
+                    let named = |fault| fault_error(fault, self.place(row, Some(&self.headers[column])));
+                    Some(key.map_err(named)?).filter(|key| !key.is_empty())
                 }
                 (Cells::Text(column), _) => column.get(row),
                 _ => None,
@@ -180,7 +183,7 @@ impl<'a> Raw<'a> {
             }
             codes.push(values.push(&joined));
         }
-        Some(TextColumn { values: Arc::new(values), codes })
+        Ok(Some(TextColumn { values: Arc::new(values), codes }))
     }
 
     /// Counts what reading found, before columns are taken.

@@ -210,7 +210,7 @@ impl Mapping for Columns {
         self.money(raw, &mut charges, notes)?;
         self.kinds(raw, &mut charges, notes);
         self.commitments(raw, &mut charges);
-        self.texts(raw, &mut charges);
+        self.texts(raw, &mut charges)?;
         self.maps(raw, &mut charges);
         self.times(raw, &mut charges);
         Ok(charges)
@@ -360,10 +360,10 @@ impl Columns {
         charges.text("CommitmentDiscountStatus", status);
     }
 
-    fn texts(&self, raw: &mut Raw<'_>, charges: &mut Charges) {
+    fn texts(&self, raw: &mut Raw<'_>, charges: &mut Charges) -> Result<(), BillError> {
         let rows = raw.rows;
         let interval = raw.take_text(self.interval);
-        charges.text("x_SourceRowKey", raw.take_key(self.item_id, interval.as_ref()));
+        charges.text("x_SourceRowKey", raw.take_key(self.item_id, interval.as_ref())?);
         let code = raw.take_text(self.product_code);
         let name = raw.take_text(self.product_name).or_else(|| {
             let product = raw.text(self.product)?;
@@ -413,6 +413,7 @@ impl Columns {
             let taken = raw.take_text(column);
             charges.text(name, taken);
         }
+        Ok(())
     }
 
     /// Tags and discounts as JSON, with keys as in the source.

@@ -90,7 +90,7 @@ impl Mapping for Columns {
         let correction = raw.take_text(self.correction).unwrap_or_else(|| TextColumn::constant(None, rows));
         let class = per_combination(&[&correction], rows, |texts| (texts[0] == Some("true")).then(|| "Correction".to_owned()));
         charges.text("ChargeClass", Some(class));
-        let key = raw.take_key(self.reference, None);
+        let key = raw.take_key(self.reference, None)?;
         charges.text("x_SourceRowKey", key);
         let tags = super::object_of_columns(raw, &self.tags);
         charges.text("Tags", tags);

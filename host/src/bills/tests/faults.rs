@@ -132,6 +132,18 @@ fn stray_quotes_in_one_column_of_two_rows_never_swallow_a_row() {
 }
 
 #[test]
+fn stray_quotes_in_the_keys_of_two_rows_never_swallow_a_row() {
+    let text = cur2_text().replacen("li0003,", "li\"3,", 1).replacen("li0004,", "li\"4,", 1);
+    let found = message("bill.csv", text.as_bytes());
+    assert!(found.starts_with("bill.csv, line 4"), "{found}");
+    let oracle =
+        "lineItem/referenceNo,lineItem/intervalUsageStart,cost/currencyCode,cost/myCost\na\"b,2026-09-01,USD,1\nc\"d,2026-09-01,USD,5\n";
+    let found = message("bill.csv", oracle.as_bytes());
+    assert!(found.starts_with("bill.csv, line 2, column lineItem/referenceNo: a quote in the middle in the quoting of"), "{found}");
+    assert!(message("bill.csv", oracle.replace('"', "\0").as_bytes()).contains("has a NUL character"));
+}
+
+#[test]
 fn a_quote_that_is_never_closed_and_bytes_that_are_no_text_are_named_with_their_line() {
     let text = cur2_text().replacen("li0033,", "\"li0033,", 1);
     assert!(message("bill.csv", text.as_bytes()).starts_with("bill.csv, line 34: a quote that is never closed"));
