@@ -59,6 +59,8 @@ pub enum BillError {
         "{place}: {what} in the quoting of {value:?}; fields with commas, quotes or line breaks are quoted whole, quotes inside are doubled"
     )]
     Quoting { place: Place, what: &'static str, value: String },
+    #[error("{file}: its lines end in carriage returns only; save it with the line ends of Windows or Unix")]
+    CarriageReturns { file: String },
     #[error("{place}: a record longer than {limit} bytes; a quotation mark is probably never closed")]
     LongRecord { place: Place, limit: usize },
     #[error("{place}: {value:?} is not an amount: {why}; amounts are written like 12.5 or 7.0E-10")]

@@ -168,6 +168,9 @@ impl<'p> TextReader<'p> {
         let end = header.unwrap_or(carry.len());
         let place = Place { file: source.name.clone(), at: At::Line(1), column: None };
         let text = std::str::from_utf8(&carry[..end]).map_err(|_| BillError::NotUtf8 { place: place.clone() })?;
+        if holds_a_return(text.trim_end_matches(['\r', '\n'])) {
+            return Err(BillError::CarriageReturns { file: source.name.clone() });
+        }
         let headers =
             split_header(text.trim_start_matches('\u{feff}')).map_err(|value| BillError::Quoting { place, what: "a header", value })?;
         let layout = Arc::new(Layout::detect(&source.name, headers)?);
@@ -260,6 +263,15 @@ fn first_record_end(text: &[u8]) -> Option<usize> {
         from = newline;
     }
     None
+}
+
+/// Whether a carriage return stands in the text outside of quotes.
+fn holds_a_return(text: &str) -> bool {
+    let mut inside = false;
+    text.bytes().any(|byte| {
+        inside ^= byte == b'"';
+        byte == b'\r' && !inside
+    })
 }
 
 fn split_header(line: &str) -> Result<Vec<String>, String> {

@@ -115,6 +115,13 @@ fn errors_name_the_file_the_line_and_the_column() {
 }
 
 #[test]
+fn lines_that_end_in_carriage_returns_are_not_taken_for_one_long_header() {
+    let text = "BillingPeriodStart,ChargeCategory,BilledCost\r2026-09-01,\"Usage\",1\r2026-09-01,Usage,2\r";
+    assert!(message("bill.csv", text.as_bytes()).starts_with("bill.csv: its lines end in carriage returns only"));
+    assert_eq!(import_bytes("bill.csv", text.replace('\r', "\r\n").as_bytes(), WHOLE).unwrap().0.rows, 2);
+}
+
+#[test]
 fn a_charge_of_no_billing_period_is_named_with_its_line() {
     let text = |date: &str| format!("BillingPeriodStart,ChargeCategory,BilledCost\n2026-09-01,Usage,1\n{date},Usage,1\n");
     for date in ["", "NULL", "-000043-03-15T00:00:00Z", "9998-12-31T47:00:00Z"] {
