@@ -155,12 +155,11 @@ fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Bil
     let io = |source| BillError::Io { path: folder.to_owned(), source };
     for entry in folder.read_dir().map_err(io)? {
         let entry = entry.map_err(io)?;
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        let path = entry.path();
-        let metadata = path.metadata().map_err(io)?;
-        if hidden {
+        if entry.file_name().to_string_lossy().starts_with('.') {
             continue;
         }
+        let path = entry.path();
+        let metadata = path.metadata().map_err(|source| BillError::Io { path: path.clone(), source })?;
         if metadata.is_dir() && depth < MAX_DEPTH {
             walk(&path, depth + 1, found)?;
         } else if metadata.is_file() && found.len() < MAX_FILES {

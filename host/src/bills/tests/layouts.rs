@@ -63,6 +63,18 @@ fn a_manifest_whose_files_are_one_file_is_refused_since_it_would_count_twice() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_hidden_link_to_nowhere_is_passed_over_and_another_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "cur-1.csv", &legacy_text());
+    // What an editor leaves beside a file that it has open.
+    std::os::unix::fs::symlink("ann@laptop.123", folder.path().join(".#cur-1.csv")).unwrap();
+    assert_eq!(names(&discover(folder.path()).unwrap()[0]), ["cur-1.csv"]);
+    std::os::unix::fs::symlink("nowhere", folder.path().join("cur-2.csv")).unwrap();
+    assert!(discover(folder.path()).unwrap_err().to_string().contains("cur-2.csv: "));
+}
+
 #[test]
 fn a_manifest_whose_period_is_no_date_tells_no_period() {
     let folder = tempfile::tempdir().unwrap();
