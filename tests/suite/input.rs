@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::run::{Ran, rerate, root};
+use crate::run::{Ran, rerate, rerate_in, root};
 
 const CHAIN: &str = "[[rule]]\ntitle = 'Public prices'\nplugin = 'public-price'\n";
 
@@ -191,4 +191,20 @@ fn a_configuration_that_its_rule_refuses_is_bad_input_and_names_the_place() {
             bench.assert_refused(&ran, &[part]);
         }
     }
+}
+
+#[test]
+fn kept_bills_are_read_from_any_folder_and_after_a_move() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("bill.csv"), bench.text()).unwrap();
+    std::fs::write(bench.path("chain.toml"), CHAIN).unwrap();
+    let here = |arguments: &[&str]| rerate_in(bench.dir.path(), &[&["rate", "--chain", "chain.toml", "--json"], arguments].concat(), &[]);
+    let kept = here(&["bill.csv", "--out", "out", "--keep-snapshot", "kept"]).json();
+    std::fs::rename(bench.path("kept"), bench.path("moved")).unwrap();
+    let again = here(&["--from-snapshot", "moved", "--out", "again"]).json();
+    assert_eq!(again["tenants"][0]["charged"], kept["tenants"][0]["charged"]);
+    let (chain, moved, out) = (bench.path("chain.toml"), bench.path("moved"), bench.path("elsewhere"));
+    let [chain, moved, out] = [&chain, &moved, &out].map(|path| path.to_str().unwrap());
+    let elsewhere = rerate(&["rate", "--chain", chain, "--json", "--from-snapshot", moved, "--out", out]).json();
+    assert_eq!(elsewhere["tenants"][0]["charged"], kept["tenants"][0]["charged"]);
 }

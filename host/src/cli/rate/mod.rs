@@ -236,7 +236,13 @@ pub(super) fn import_bills(paths: &[PathBuf], base: &Path, workers: usize) -> Re
 fn read_kept(dir: &Path) -> Result<Vec<Snapshot>, Failure> {
     let path = dir.join(KEPT);
     let bytes = std::fs::read(&path).map_err(|e| Failure::input(format!("cannot read {}: {e}", path.display())))?;
-    serde_json::from_slice(&bytes).map_err(|e| Failure::input(format!("{} is not what --keep-snapshot writes: {e}", path.display())))
+    let mut snapshots: Vec<Snapshot> = serde_json::from_slice(&bytes)
+        .map_err(|e| Failure::input(format!("{} is not what --keep-snapshot writes: {e}", path.display())))?;
+    // Where the folder is now: it was named from another one, or has been moved since.
+    for snapshot in &mut snapshots {
+        snapshot.dir = dir.join(snapshot.dir.file_name().unwrap_or_default());
+    }
+    Ok(snapshots)
 }
 
 /// What a person should know of a bill that was read nevertheless.
