@@ -208,3 +208,13 @@ fn kept_bills_are_read_from_any_folder_and_after_a_move() {
     let elsewhere = rerate(&["rate", "--chain", chain, "--json", "--from-snapshot", moved, "--out", out]).json();
     assert_eq!(elsewhere["tenants"][0]["charged"], kept["tenants"][0]["charged"]);
 }
+
+#[test]
+fn a_bill_that_is_given_twice_is_refused() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("chain.toml"), CHAIN).unwrap();
+    std::fs::create_dir(bench.path("bills")).unwrap();
+    std::fs::write(bench.path("bills/bill.csv"), bench.text()).unwrap();
+    let ran = rerate_in(bench.dir.path(), &["rate", "bills", "bills/bill.csv", "--chain", "chain.toml", "--out", "out"], &[]);
+    bench.assert_refused(&ran, &["bills/bill.csv is given twice, and would count twice"]);
+}

@@ -213,9 +213,14 @@ fn import_all(args: &Args, scratch: &Path, workers: usize) -> Result<Vec<Snapsho
 /// Imports bills below `base` and says what a person should know of them.
 pub(super) fn import_bills(paths: &[PathBuf], base: &Path, workers: usize) -> Result<Vec<Snapshot>, Failure> {
     let mut snapshots = Vec::new();
+    let mut known = BTreeSet::new();
     for path in paths {
         let found = bills::discover(path).map_err(Failure::input)?;
         for bill in found {
+            let twice = |file: &&PathBuf| file.canonicalize().is_ok_and(|same| !known.insert(same));
+            if let Some(file) = bill.files.iter().find(twice) {
+                return Err(Failure::input(format!("{} is given twice, and would count twice", file.display())).next("name each bill once"));
+            }
             for skipped in &bill.skipped {
                 output::complain(&format!("note: {} is no bill and is skipped", skipped.display()));
             }
