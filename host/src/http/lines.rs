@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::{By, Query};
+use super::extract::{By, Path, Query};
 use crate::depot::Depot;
 use crate::domain::charge::{
     APPLIED_RULES, COMMITMENT_OWNER, CUSTOMER_COST, LINE_TYPE, SHOWN, SHOWN_TO_TENANTS, TREATMENT, is_for_tenants, kind_of,

@@ -3,7 +3,7 @@
 use std::num::NonZero;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::errors::{ApiError, ApiResult, Problems};
-use super::extract::{Body, By};
+use super::extract::{Body, By, Path};
 use crate::jobs::replay::{ReplayError, ReplayOptions, Verdict};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {

@@ -45,8 +45,10 @@ async fn a_query_that_makes_no_sense_is_refused() {
 #[tokio::test]
 async fn an_address_that_is_not_text_is_refused() {
     let app = TestApp::new().await;
-    let answer = app.get("/v1/tenants/%ff").await;
-    assert_eq!(answer.problem(), "400 unreadable: Invalid URL: Invalid UTF-8 in `id`");
+    for address in ["/v1/tenants/%ff", "/v1/tenants/%ff/lines?period=2026-09", "/v1/tenants/%ff/export?period=2026-09&format=csv"] {
+        assert_eq!(app.get(address).await.problem(), "400 unreadable: Invalid URL: Invalid UTF-8 in `id`");
+    }
+    assert_eq!(app.post("/v1/runs/%ff/verify", json!({})).await.problem(), "400 unreadable: Invalid URL: Invalid UTF-8 in `id`");
 }
 
 #[tokio::test]
