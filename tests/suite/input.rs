@@ -218,3 +218,14 @@ fn a_bill_that_is_given_twice_is_refused() {
     let ran = rerate_in(bench.dir.path(), &["rate", "bills", "bills/bill.csv", "--chain", "chain.toml", "--out", "out"], &[]);
     bench.assert_refused(&ran, &["bills/bill.csv is given twice, and would count twice"]);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_written_to_the_standard_output_is_a_failure() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rerate"));
+    let output = command.args(["roles", "--json"]).stdout(full).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("not all could be written to the standard output"), "{told}");
+}

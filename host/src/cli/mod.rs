@@ -276,7 +276,8 @@ pub fn main() -> ExitCode {
 
 /// Says why something failed, and how that exits.
 fn told(done: Result<(), Failure>) -> ExitCode {
-    match done {
+    let lost = || Failure::run("not all could be written to the standard output").next("where it goes: is that disk full?");
+    match done.and_then(|()| if output::is_written() { Ok(()) } else { Err(lost()) }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output::complain(&format!("error: {}", failure.message));

@@ -16,13 +16,21 @@ use crate::domain::progress::Progress;
 /// How often a progress bar looks at its counters: often enough to move, too seldom to cost.
 const REFRESH: Duration = Duration::from_millis(100);
 
+/// Whether a line did not get to stdout.
+static LOST: AtomicBool = AtomicBool::new(false);
+
 /// Writes a line to stdout. A reader that has gone away (`rerate ... | head`) is no error.
 pub fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let written = writeln!(out, "{text}").and_then(|()| out.flush());
     if written.is_err_and(|e| e.kind() != std::io::ErrorKind::BrokenPipe) {
-        complain("warning: cannot write to the standard output");
+        LOST.store(true, Ordering::Release);
     }
+}
+
+/// Whether all that was printed is where it should be: a script that keeps it must not take a part for the whole.
+pub fn is_written() -> bool {
+    !LOST.load(Ordering::Acquire)
 }
 
 /// Writes a line to stderr; where that fails there is nobody left to tell.
