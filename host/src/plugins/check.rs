@@ -11,6 +11,7 @@ use super::deploy::DeployError;
 use super::schema::Schema;
 use crate::domain::period::Period;
 use crate::domain::rule::{BillPeriod, ConfigError, Plan};
+use crate::rating::chain::check_plan;
 use crate::sandbox::{ConfigureError, Plugin};
 use crate::store::{self, PageRequest, Rule, StoreError};
 
@@ -130,7 +131,11 @@ pub(super) fn schema_of(plugin: &Plugin) -> Result<Schema, DeployError> {
 fn ask(plugin: &Plugin, schema: &Schema, config: &Value, period: &BillPeriod) -> Result<Plan, CheckError> {
     let mut faults = schema.faults(config);
     match plugin.configure(&config.to_string(), period) {
-        Ok(plan) if faults.is_empty() => return Ok(plan),
+        Ok(plan) if faults.is_empty() => {
+            // What no month could be rated by is not for the first run to find out.
+            let refused = |message| CheckError::Refused(vec![ConfigError { pointer: String::new(), message }]);
+            return check_plan(&plan).map_err(refused).map(|()| plan);
+        }
         Ok(_) => {}
         Err(ConfigureError::Failed(failure)) => return Err(CheckError::Failed(failure.to_string())),
         // The plugin's one objection to the whole says less than the places that the schema found.

@@ -36,6 +36,12 @@ async fn a_rule_is_created_only_with_a_configuration_that_its_plugin_takes() {
     let refused = app.put(&path, wrong).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(refused.body["errors"][0]["pointer"].as_str().unwrap().starts_with("/config/where/0"), "{}", refused.body);
+    for (column, reason) in [("ServceName", "there is no column"), ("BilledCost", "is not a text column"), ("x_Treatment", "is a result")] {
+        let mut wrong = no_tax("No such column");
+        wrong["config"]["where"][0]["column"] = json!(column);
+        let refused = app.post("/v1/rules", wrong).await.problem();
+        assert!(refused.starts_with("422 invalid: /config: ") && refused.contains(reason), "{refused}");
+    }
     let mut wrong = no_tax("Pinned");
     wrong["pinned_digest"] = json!("abc");
     assert_eq!(app.post("/v1/rules", wrong).await.problem(), "422 invalid: /pinned_digest: the plugin exclusion has no version abc");
