@@ -151,7 +151,8 @@ impl Client {
         if !matches!(base.scheme(), "http" | "https") {
             return Err(wrong("not http or https"));
         }
-        let mut http = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN);
+        // A change that is sent on is sent as a question, and its answer would be taken for that of the change.
+        let mut http = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).redirect(reqwest::redirect::Policy::none());
         if matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
             http = http.no_proxy(); // whatever the environment says: no proxy reaches this machine's own ports
         }
@@ -254,11 +255,11 @@ impl Client {
             let response = self.sent(method, path, body.as_ref(), reviewed.reviewed, Some(ANSWER_WITHIN)).await?;
             Ok::<_, Failure>((response.status(), self.whole(response).await?))
         })?;
-        let answer = parsed(&bytes);
-        match status.as_u16() {
-            412 => Err(refused(412, &answer).next("the same command with --review: what it would do now")),
-            200..300 => Ok(answer),
-            status => Err(refused(status, &answer)),
+        let Answer { status, body } = self.answer(status.as_u16(), &bytes)?;
+        match status {
+            412 => Err(refused(412, &body).next("the same command with --review: what it would do now")),
+            200..300 => Ok(body),
+            status => Err(refused(status, &body)),
         }
     }
 
@@ -283,7 +284,17 @@ impl Client {
     /// For a caller to whom a refusal is an answer too: any status, and the problem as it came.
     pub fn call(&self, method: &Method, path: &str, body: Option<(String, Bytes)>) -> Result<Answer, Failure> {
         let (status, bytes) = self.send(method, path, body)?;
-        Ok(Answer { status, body: parsed(&bytes) })
+        self.answer(status, &bytes)
+    }
+
+    /// An answer of a daemon. What is no JSON is of somebody else's, and would look like a list without items.
+    fn answer(&self, status: u16, bytes: &[u8]) -> Result<Answer, Failure> {
+        let body = serde_json::from_slice(bytes);
+        if body.is_err() && (matches!(status, 200..300 if !bytes.is_empty()) || matches!(status, 300..400)) {
+            let text = format!("what answers at {} is no rerate daemon: it says {status}", self.server());
+            return Err(Failure::run(text).next("the daemon's own address in --server or RERATE_SERVER, with https where it is asked for"));
+        }
+        Ok(Answer { status, body: body.unwrap_or_default() })
     }
 
     fn checked(&self, method: Method, path: &str, body: Option<(String, Bytes)>) -> Result<Value, Failure> {
@@ -443,6 +454,27 @@ mod tests {
         let missing = folder.path().join("none");
         let failure = Client::new(&args("http://127.0.0.1", Some(missing))).err().unwrap();
         assert!(failure.code == 2 && failure.message().contains("none"), "{failure}");
+    }
+
+    #[test]
+    fn who_answers_and_is_no_daemon_is_not_taken_for_one_that_has_nothing() {
+        use std::io::{Read as _, Write as _};
+        let folder = tempfile::tempdir().unwrap();
+        for answer in
+            ["200 OK\r\nContent-Length: 13\r\n\r\n<html></html>", "302 Found\r\nLocation: /v1/tenants\r\nContent-Length: 0\r\n\r\n"]
+        {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let server = format!("http://{}", listener.local_addr().unwrap());
+            let client = Client::new(&args(&server, Some(token_file(&folder)))).unwrap();
+            let answering = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+                write!(stream, "HTTP/1.1 {answer}").unwrap();
+            });
+            let failure = client.list("/v1/tenants").unwrap_err();
+            answering.join().unwrap();
+            assert!(failure.code == 1 && failure.message().contains(&format!("{server} is no rerate daemon")), "{failure}");
+        }
     }
 
     #[test]
