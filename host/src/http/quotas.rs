@@ -24,7 +24,7 @@ struct QuotaBody {
     /// Instructions that all rules of one run may use together.
     #[serde(default)]
     fuel: Option<i64>,
-    /// Time inside the rules of one run, added up over processors, in milliseconds.
+    /// Processor time inside the rules of one run, added up over threads, in milliseconds.
     #[serde(default)]
     time_ms: Option<i64>,
     /// Memory of one instance of a rule.

@@ -20,7 +20,7 @@ use crate::domain::progress::Progress;
 use crate::domain::rule::{BillPeriod, Capability};
 use crate::events::Event;
 use crate::plugins::{DeployError, Plugins};
-use crate::sandbox::{ConfigureError, Limits};
+use crate::sandbox::{ConfigureError, Limits, RuleFailure};
 use crate::store::{ChainEntry, ChainLink, FoundRun, NewRun, Run, RunHead, RunState, StoreError, TenantQuota};
 
 /// After an error of the store: long enough not to fill the log, short enough to go on by itself.
@@ -33,10 +33,10 @@ const AGAIN_AFTER: Duration = Duration::from_secs(20);
 /// How often progress is told: it looks fluent and costs nothing.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
-/// What a rule may take to say what it needs, outside any run: everybody waits for it, once for each month. JavaScript, the slowest, takes
-/// 2,000,000 instructions to be started and to read a configuration of a few fields; this is fifty times that.
+/// What a rule may take to say what it needs, outside any run: everybody waits for it, once for each month, or once if it takes longer.
+/// JavaScript, the slowest, takes 2,000,000 instructions to be started and to read a configuration of a few fields; this is fifty times that.
 const ASKED_FUEL: u64 = 100_000_000;
-const ASKED_WITHIN: Duration = Duration::from_millis(500);
+const ASKED_WITHIN: Duration = Duration::from_millis(100);
 
 /// Answers about rules' history that are remembered. One is a few hundred bytes.
 const MAX_KNOWN: usize = 50_000;
@@ -412,15 +412,26 @@ async fn tell_progress(inner: Arc<Inner>, number: u64) {
 
 /// What is known of rules' plans: whether one wants to know what it charged before.
 #[derive(Default)]
-pub(super) struct KnownHistory(Mutex<HashMap<(String, String, BillPeriod), bool>>);
+pub(super) struct KnownHistory(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// By digest, of components that need not be asked: those that add no lines want nothing, and one that took too long to say so is
+    /// taken to want it.
+    settled: HashMap<String, bool>,
+    asked: HashMap<(String, String, BillPeriod), bool>,
+}
 
 impl KnownHistory {
-    /// Blocking: may load the component. A rule that refuses wants nothing; its run will fail and say why. One that takes too long to say is
-    /// taken to want it, which at worst rates its months one after the other.
+    /// Blocking: may load the component. A rule that refuses wants nothing; its run will fail and say why. To be taken to want it
+    /// at worst rates its months one after the other.
     pub(super) fn asks(&self, plugins: &Plugins, link: &ChainLink, bill: &BillPeriod) -> bool {
-        let key = (link.digest.clone(), link.config.to_string(), bill.clone());
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(asks) = known.get(&key) {
+        if let Some(asks) = known.settled.get(&link.digest) {
+            return *asks;
+        }
+        let key = (link.digest.clone(), link.config.to_string(), bill.clone());
+        if let Some(asks) = known.asked.get(&key) {
             return *asks;
         }
         let plugin = match plugins.load_stored(&link.digest) {
@@ -428,19 +439,25 @@ impl KnownHistory {
             // It may be loaded a moment later: its run must not be told that nothing was charged before.
             Err(error) => return matches!(error, DeployError::Depot(_)),
         };
-        let charges = plugin.capabilities().contains(&Capability::Charge);
+        if !plugin.capabilities().contains(&Capability::Charge) {
+            known.settled.insert(key.0, false);
+            return false;
+        }
         let own = plugin.limits();
         let brief = Limits { fuel_base: ASKED_FUEL.min(own.fuel_base), deadline: ASKED_WITHIN.min(own.deadline), ..own.clone() };
-        let asks = charges
-            && match plugin.with(brief, None).configure(&key.1, bill) {
-                Ok(plan) => plan.history,
-                Err(ConfigureError::Refused(_)) => false,
-                Err(ConfigureError::Failed(_)) => true,
-            };
-        if known.len() >= MAX_KNOWN {
-            known.clear();
+        let asks = match plugin.with(brief, None).configure(&key.1, bill) {
+            Ok(plan) => plan.history,
+            Err(ConfigureError::Refused(_)) => false,
+            Err(ConfigureError::Failed(RuleFailure::OutOfFuel { .. } | RuleFailure::Deadline { .. })) => {
+                known.settled.insert(key.0, true);
+                return true;
+            }
+            Err(ConfigureError::Failed(_)) => true,
+        };
+        if known.asked.len() >= MAX_KNOWN {
+            known.asked.clear();
         }
-        known.insert(key, asks);
+        known.asked.insert(key, asks);
         asks
     }
 }

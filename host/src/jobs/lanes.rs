@@ -1,30 +1,32 @@
 //! Which ratings go on side by side, so that one tenant's rules slow nobody else.
 //!
-//! Runs of one period are rated together in one pass over its charges: the shared lane. In it each run has an allowance of time inside
-//! rules. One that needs more is not failed but set aside: the others are published without it, and it is rated again from the start in a
-//! lane of its own, on one thread that gives way, with all of its tenant's quota. Its tenant, like one whose run failed, stays aside until a run of it
-//! ends well within the allowance.
-//! Where a run is rated changes nothing in its result. What is remembered here is lost in a restart, which costs one allowance.
+//! Runs of one period are rated together in one pass over its charges: the shared lane. In it there is so much patience with each run's
+//! rules. A run that needs more is not failed but set aside: the others are published without it, and it is rated again from the start in
+//! a lane of its own, on one thread that gives way, with all of its tenant's quota. Its tenant, like one whose run failed, stays aside
+//! until a run of it ends at ease.
+//! Where a run is rated changes nothing in its result. What is remembered here is lost in a restart, which costs one try of our patience.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::plan::Key;
-use super::quiet::SLOWER;
 use super::work::{Batch, Job};
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
 use crate::events::Position;
 use crate::rating::RunFailure;
-use crate::sandbox::{Limits, Meter, Plugin, Quota, RuleFailure, Usage};
+use crate::sandbox::{Limits, Meter, Patience, Plugin, Quota, RuleFailure, Usage};
 use crate::store::{RunHead, TenantQuota};
 
-/// Time inside rules that a run in the shared lane may take whatever its size. Opening instances and deciding takes a compiled rule
-/// a few milliseconds; an endless loop keeps the others waiting this long, once.
-const ALLOWANCE: Duration = Duration::from_millis(100);
-/// And for each of its charges: what an interpreted rule takes, fifty times what a compiled one does.
-const ALLOWANCE_PER_CHARGE: Duration = Duration::from_micros(5);
+/// What one call of a rule may take in the shared lane: an endless loop keeps the others waiting this long, once. Python takes a third of
+/// it to be opened and to decide on a hundred combinations, compiled rules some microseconds.
+const PER_CALL: Duration = Duration::from_millis(25);
+/// And for each row or combination that it is given: twice what row logic in Python takes, forty times what it takes compiled.
+const PER_ITEM: Duration = Duration::from_micros(2);
+/// What all calls of a run may take together, and for each of its charges.
+const PER_RUN: Duration = Duration::from_millis(100);
+const PER_CHARGE: Duration = Duration::from_micros(5);
 
 /// Ratings aside at the same time, each on one thread: bounds what slow rules take from the shared lane, and lets one of them pass
 /// another.
@@ -145,7 +147,7 @@ impl Lanes {
         self.aside.insert(tenant.to_owned());
     }
 
-    /// A run kept within its allowance: its tenant's rules are not slow any more.
+    /// A run ended at ease: its tenant's rules are not slow any more.
     pub(super) fn take_back(&mut self, tenant: &str) {
         self.aside.remove(tenant);
     }
@@ -199,10 +201,8 @@ impl Lanes {
 #[derive(Debug)]
 pub(super) struct Metered {
     quota: TenantQuota,
-    /// None aside.
-    allowance: Option<Duration>,
-    /// By which a run is judged quick, wherever it was rated.
-    quick: Duration,
+    /// Aside it is only noticed when it would have ended.
+    patience: Patience,
     meter: Arc<Meter>,
 }
 
@@ -215,21 +215,21 @@ pub(super) enum Verdict {
 
 impl Metered {
     pub(super) fn new(quota: TenantQuota, lane: Lane, charges: u64) -> Self {
-        let quick = ALLOWANCE + ALLOWANCE_PER_CHARGE.saturating_mul(u32::try_from(charges).unwrap_or(u32::MAX));
-        let allowance = (lane == Lane::Shared).then_some(quick);
-        let time = allowance.map_or(time_of(&quota), |allowance| allowance.min(time_of(&quota)));
-        let meter = Meter::new(Quota { fuel: Some(fuel_of(&quota)), time: Some(time) });
-        Self { quota, allowance, quick, meter: Arc::new(meter) }
+        let total = PER_RUN + PER_CHARGE.saturating_mul(u32::try_from(charges).unwrap_or(u32::MAX));
+        Self::with(quota, Patience { call: PER_CALL, item: PER_ITEM, total, stops: lane == Lane::Shared })
+    }
+
+    fn with(quota: TenantQuota, patience: Patience) -> Self {
+        let meter = Meter::new(Quota { fuel: Some(fuel_of(&quota)), time: Some(time_of(&quota)), patience: Some(patience) });
+        Self { quota, patience, meter: Arc::new(meter) }
     }
 
     /// The plugin within this run's bounds.
     pub(super) fn bound(&self, plugin: &Plugin) -> Arc<Plugin> {
         let memory_bytes = usize::try_from(self.quota.memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
         let own = plugin.limits();
-        // Aside it is on a thread that gives way, and a call may have to wait for a processor in the middle.
-        let slower = if self.allowance.is_some() { 1 } else { SLOWER };
-        let (memory_bytes, deadline) = (memory_bytes.min(own.memory_bytes), own.deadline.saturating_mul(slower));
-        plugin.with(Limits { memory_bytes, deadline, ..own.clone() }, Some(Arc::clone(&self.meter)))
+        let memory_bytes = memory_bytes.min(own.memory_bytes);
+        plugin.with(Limits { memory_bytes, ..own.clone() }, Some(Arc::clone(&self.meter)))
     }
 
     /// What the run's rules have used so far.
@@ -237,23 +237,18 @@ impl Metered {
         self.meter.usage()
     }
 
-    /// Whether the run would have kept well within the allowance of the shared lane: half of it, so that rules near it do not go back and
-    /// forth.
-    pub(super) fn was_quick(&self) -> bool {
-        self.meter.usage().time * 2 < self.quick
+    /// Whether the run would do, or did, well in the shared lane.
+    pub(super) fn was_at_ease(&self) -> bool {
+        self.meter.is_at_ease()
     }
 
-    /// The same quota without the shared lane's allowance, and nothing used.
+    /// The same quota without the shared lane's end to patience, and nothing used.
     pub(super) fn aside(&self) -> Self {
-        let meter = Meter::new(Quota { fuel: Some(fuel_of(&self.quota)), time: Some(time_of(&self.quota)) });
-        Self { quota: self.quota.clone(), allowance: None, quick: self.quick, meter: Arc::new(meter) }
+        Self::with(self.quota.clone(), Patience { stops: false, ..self.patience })
     }
 
     pub(super) fn verdict(&self, failure: &RunFailure) -> Verdict {
-        // What the meter says when it refuses is the one sign of it: clocks and ticks differ by a few milliseconds.
-        if let Some(allowance) = self.allowance.filter(|allowance| *allowance < time_of(&self.quota))
-            && says(failure, &RuleFailure::QuotaTime { limit: allowance })
-        {
+        if self.meter.is_exhausted() {
             return Verdict::SetAside;
         }
         Verdict::Failed(self.explained(failure).map_or_else(|| failure.to_string(), |advice| format!("{advice} and retry the run")))

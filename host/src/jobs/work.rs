@@ -92,24 +92,28 @@ async fn try_rate(inner: &Arc<Inner>, batch: Batch) -> Result<Vec<Batch>, Stoppe
         return Err(Stopped::Reason("its snapshots are gone".to_owned()));
     };
     let (working, progress) = (Arc::clone(inner), Arc::clone(&batch.progress));
-    let work = move || {
+    // Loading components and files takes locks that others wait for: never on a thread that gives way.
+    let (month, held, prepared) = blocking(move || {
         let mut held = working.data.charges().hold();
         let prepared = prepare(&working, batch, &month, &mut held);
-        let rated = prepared.request.map(|request| rate_period(request.map_err(LakeError::from)?, &progress));
+        (month, held, prepared)
+    })
+    .await?;
+    let Prepared { jobs, inputs, refused, tenants, request } = prepared;
+    let working = Arc::clone(inner);
+    let work = move || {
+        let _held = held;
+        let rated = request.map(|request| rate_period(request.map_err(LakeError::from)?, &progress));
         let recorded = match &rated {
-            Some(Ok(rated)) => record(&working, &prepared.jobs, &rated.runs, prepared.inputs),
+            Some(Ok(rated)) => record(&working, &jobs, &rated.runs, inputs),
             _ => Ok(Vec::new()),
         };
-        (prepared.jobs, prepared.refused, prepared.tenants, month, rated, recorded)
+        (jobs, rated, recorded)
     };
-    let (jobs, refused, tenants, month, rated, recorded) = match lane {
-        Lane::Shared => match tokio::task::spawn_blocking(work).await {
-            Err(error) if error.is_cancelled() => return Err(Stopped::Cancelled),
-            done => done.ok(),
-        },
-        Lane::Aside => quiet::quietly(work).await,
-    }
-    .ok_or_else(|| Stopped::Reason("the rating stopped on a defect in rerate; the log says where".to_owned()))?;
+    let (jobs, rated, recorded) = match lane {
+        Lane::Shared => blocking(work).await?,
+        Lane::Aside => quiet::quietly(work).await.ok_or_else(defect)?,
+    };
     for (run, reason, again) in &refused {
         fail(inner, run, reason, *again).await;
     }
@@ -125,6 +129,14 @@ async fn try_rate(inner: &Arc<Inner>, batch: Batch) -> Result<Vec<Batch>, Stoppe
     let recorded = recorded?;
     let aside = publish(inner, lane, jobs, rated, recorded, month, millis).await?;
     Ok(aside.into_iter().map(|job| aside_of(job, &plan)).collect())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stopped> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| if error.is_cancelled() { Stopped::Cancelled } else { defect() })
+}
+
+fn defect() -> Stopped {
+    Stopped::Reason("the rating stopped on a defect in rerate; the log says where".to_owned())
 }
 
 /// What a replay of each run needs; nothing for one that failed. What was rated is everybody's after this, and named by nobody yet.
@@ -192,7 +204,7 @@ async fn publish(
         inner.tell_run(&run.head(), RunState::Done, None);
     }
     inner.background_wake.notify_one(); // candidates look at what is published
-    for job in jobs.iter().filter(|job| kept.contains(job.run.id.as_str()) && job.metered.was_quick()) {
+    for job in jobs.iter().filter(|job| kept.contains(job.run.id.as_str()) && job.metered.was_at_ease()) {
         lock(&inner.lanes).take_back(&job.run.tenant_id);
     }
     Ok(jobs.into_iter().filter(|job| aside.contains(&job.run.id)).collect())

@@ -3,16 +3,16 @@
 //! No call is repeated here, and nothing is kept between instances.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustc_demangle::try_demangle;
 use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, WasmBacktrace};
 
-use super::limits::{Allowance, HANDLES, Limits, Work, ticks};
+use super::limits::{Allowance, HANDLES, Limits, Work, overdue, processor_time, ticks};
 use super::lines;
 use super::log::Sink;
-use super::meter::{Grant, Meter, Spent};
+use super::meter::{Grant, Meter, Spent, TimeBound};
 
 /// Frames of a crash that are shown: the innermost name the place, more would not fit a table.
 const FRAMES: usize = 4;
@@ -50,6 +50,9 @@ pub enum RuleFailure {
     QuotaFuel { limit: u64 },
     #[error("the tenant's quota of {} ms inside rules is used up", .limit.as_millis())]
     QuotaTime { limit: Duration },
+    /// Of the company that it is in.
+    #[error("the rules take longer than others can be made to wait")]
+    Patience,
     #[error("the component does not export `{0}`")]
     NotExported(&'static str),
     #[error("the rule failed earlier in this run and is not asked again")]
@@ -99,6 +102,7 @@ impl Session {
     pub(super) fn start(pre: &InstancePre<Allowance>, terms: &Arc<Terms>) -> Result<Self, NotStarted> {
         let mut store = Store::new(pre.engine(), Allowance::new(terms.limits.memory_bytes, terms.log.clone()));
         store.limiter(|allowance| allowance);
+        store.epoch_deadline_callback(|store| Ok(overdue(store)));
         store.set_max_component_handles(HANDLES);
         let mut full = false;
         let started = metered(&mut store, terms, "start", Work::default(), |store| {
@@ -148,16 +152,17 @@ fn metered<T>(
 ) -> Result<T, RuleFailure> {
     let (limits, meter) = (&terms.limits, terms.meter.as_deref());
     let budget = limits.budget(work);
-    let own = Grant { fuel: budget.fuel, time: limits.deadline };
-    let granted = meter.map_or(Ok(own), |meter| meter.grant(own))?;
+    let own = Grant { fuel: budget.fuel, time: limits.deadline, bound: TimeBound::Own };
+    let granted = meter.map_or(Ok(own), |meter| meter.grant(own, work))?;
     store.set_fuel(granted.fuel).map_err(|error| RuleFailure::Start(error.to_string()))?;
-    store.set_epoch_deadline(ticks(granted.time));
     store.set_hostcall_fuel(budget.output);
-    let began = meter.map(|_| Instant::now());
+    let began = processor_time();
+    store.data_mut().until = began + granted.time;
+    store.set_epoch_deadline(ticks(granted.time));
     let result = body(store);
     let fuel = granted.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
     let recorded = meter.map_or(Ok(()), |meter| {
-        let time = began.map(|began| began.elapsed()).unwrap_or_default();
+        let time = processor_time().saturating_sub(began);
         meter.record(call, work, Spent { fuel, fuel_limit: budget.fuel, time, memory_bytes: store.data().used() })
     });
     let answer = result.map_err(|error| {

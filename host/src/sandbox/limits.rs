@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use wasmtime::ResourceLimiter;
+use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 
 use super::log::Sink;
 
 /// Largest component that is accepted: Python and JavaScript guests carry their interpreter and reach 12 to 18 MB.
 pub const COMPONENT_BYTES: usize = 32 << 20;
 
-/// How often the clock that stops overdue calls advances. A call is overdue by at most this much before it is stopped.
-pub(super) const TICK: Duration = Duration::from_millis(10);
+/// How often the clock advances at which a call is asked how long it has run. It is overdue by at most this much before it is stopped.
+pub(super) const TICK: Duration = Duration::from_millis(5);
 
 /// Components that a plugin may hold handles for; a rater is one, so this only stops a guest that makes handles in a loop.
 pub(super) const HANDLES: usize = 1_024;
@@ -38,7 +38,7 @@ pub struct Limits {
     pub fuel_per_combination: u64,
     /// For reading configuration and texts: parsing JSON in an interpreter takes some hundred instructions a byte.
     pub fuel_per_byte: u64,
-    /// Wall clock of one call. Fuel decides first on an idle machine; this is for what fuel does not count, such as filling memory.
+    /// [Processor time](processor_time) of one call. Fuel decides first; this is for what fuel does not count, such as filling memory.
     pub deadline: Duration,
     /// Bytes that a call may return, before the parts below.
     pub output_base: usize,
@@ -104,9 +104,31 @@ impl Limits {
     }
 }
 
-/// A time in ticks, one more than fits, since the first may come at once. Bounded: no deadline at all wraps around and interrupts.
+/// The ticks before which this much time cannot have passed. Bounded: no deadline at all wraps around and interrupts.
 pub(super) fn ticks(time: Duration) -> u64 {
-    u64::try_from(time.as_millis().div_ceil(TICK.as_millis()) + 1).unwrap_or(u64::MAX).min(u64::from(u32::MAX))
+    u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX).clamp(1, u64::from(u32::MAX))
+}
+
+/// What this thread has used of processors, so that a rule is not stopped for having had to wait for one. Elsewhere than on Linux what
+/// has passed, whoever used it.
+#[cfg(target_os = "linux")]
+pub(super) fn processor_time() -> Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(used).unwrap_or_default()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn processor_time() -> Duration {
+    static BEGUN: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+    BEGUN.elapsed()
+}
+
+/// Asked when a call may have had its time: the clock's ticks pass for everybody, whoever has a processor.
+pub(super) fn overdue(store: StoreContextMut<'_, Allowance>) -> UpdateDeadline {
+    match store.data().until.saturating_sub(processor_time()) {
+        Duration::ZERO => UpdateDeadline::Interrupt,
+        left => UpdateDeadline::Continue(ticks(left)),
+    }
 }
 
 /// What one store may have, and where its lines go. Growth beyond the limit ends the call: a guest that is told "no" tends to go on with wrong state.
@@ -116,13 +138,15 @@ pub(super) struct Allowance {
     used: usize,
     /// What the guest asked for when it was refused.
     pub(super) denied: Option<usize>,
+    /// The thread's processor time when the call is overdue.
+    pub(super) until: Duration,
     /// Where its lines go; without one they are counted as work and forgotten.
     pub(super) log: Sink,
 }
 
 impl Allowance {
     pub(super) const fn new(limit: usize, log: Sink) -> Self {
-        Self { limit, used: 0, denied: None, log }
+        Self { limit, used: 0, denied: None, until: Duration::ZERO, log }
     }
 
     /// Linear memory of the instance; it never shrinks.

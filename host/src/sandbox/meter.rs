@@ -3,7 +3,7 @@
 //! A meter only counts and says no; what a call may use by itself is in [`Limits`](super::Limits), and what a used-up quota means for a
 //! run is its caller's business. Fuel is counted exactly and does not depend on the machine; time and memory do.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::call::RuleFailure;
@@ -16,8 +16,28 @@ const CALLS: [&str; 8] = ["start", "about", "configure", "open", "decide", "appl
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
     pub fuel: Option<u64>,
-    /// Time inside rules, added up over workers.
+    /// Processor time inside rules, added up over workers.
     pub time: Option<Duration>,
+    pub patience: Option<Patience>,
+}
+
+/// How long others can be made to wait for rules. Who exceeds it has done nothing wrong, and is to go on elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Processor time of one call, and more of it for each row or combination that it is given.
+    pub call: Duration,
+    pub item: Duration,
+    /// Of all calls.
+    pub total: Duration,
+    /// Whether calls are stopped at its end; else it is only noticed.
+    pub stops: bool,
+}
+
+impl Patience {
+    fn with(&self, work: Work) -> Duration {
+        let items = u32::try_from(work.rows.saturating_add(work.combinations)).unwrap_or(u32::MAX);
+        self.call.saturating_add(self.item.saturating_mul(items))
+    }
 }
 
 /// Counts the calls of every plugin that was given it. Cheap enough to be always on: a few atomic additions a call.
@@ -27,6 +47,10 @@ pub struct Meter {
     fuel: AtomicU64,
     nanos: AtomicU64,
     memory_bytes: AtomicU64,
+    /// More than half of the patience was used.
+    strained: AtomicBool,
+    /// All of it was.
+    exhausted: AtomicBool,
     calls: [Counters; CALLS.len()],
 }
 
@@ -45,7 +69,7 @@ struct Counters {
 pub struct Usage {
     /// About one per WebAssembly instruction; the same on every machine.
     pub fuel: u64,
-    /// Inside rules, added up over workers.
+    /// Processor time inside rules, added up over workers.
     pub time: Duration,
     /// The largest memory of any one instance.
     pub memory_bytes: u64,
@@ -87,6 +111,22 @@ impl Usage {
 pub(super) struct Grant {
     pub(super) fuel: u64,
     pub(super) time: Duration,
+    pub(super) bound: TimeBound,
+}
+
+/// What a call's time is bounded by.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum TimeBound {
+    /// The limits of a single call.
+    Own,
+    Quota(Duration),
+    Patience,
+}
+
+impl Grant {
+    fn within(self, time: Duration, bound: TimeBound) -> Self {
+        if time < self.time { Self { time, bound, ..self } } else { self }
+    }
 }
 
 /// What one call used.
@@ -125,8 +165,19 @@ impl Meter {
         }
     }
 
+    /// Whether its calls stopped, or some of them, because nobody could be made to wait longer.
+    pub fn is_exhausted(&self) -> bool {
+        self.exhausted.load(Relaxed)
+    }
+
+    /// Whether its calls used no more than half of the patience there was, each by itself and together: rules near the end of it would go
+    /// back and forth.
+    pub fn is_at_ease(&self) -> bool {
+        !self.strained.load(Relaxed)
+    }
+
     /// Narrows what a call may use to what is left; refuses when nothing is.
-    pub(super) fn grant(&self, own: Grant) -> Result<Grant, RuleFailure> {
+    pub(super) fn grant(&self, own: Grant, work: Work) -> Result<Grant, RuleFailure> {
         let mut grant = own;
         if let Some(limit) = self.quota.fuel {
             let left = limit.saturating_sub(self.fuel.load(Relaxed));
@@ -141,7 +192,15 @@ impl Meter {
             if left.is_zero() {
                 return Err(RuleFailure::QuotaTime { limit });
             }
-            grant.time = grant.time.min(left);
+            grant = grant.within(left, TimeBound::Quota(limit));
+        }
+        if let Some(patience) = self.quota.patience.filter(|patience| patience.stops) {
+            let left = patience.total.saturating_sub(Duration::from_nanos(self.nanos.load(Relaxed)));
+            if left.is_zero() || self.is_exhausted() {
+                self.exhausted.store(true, Relaxed);
+                return Err(RuleFailure::Patience);
+            }
+            grant = grant.within(left.min(patience.with(work)), TimeBound::Patience);
         }
         Ok(grant)
     }
@@ -151,7 +210,12 @@ impl Meter {
     pub(super) fn record(&self, call: &str, work: Work, spent: Spent) -> Result<(), RuleFailure> {
         let nanos = u64::try_from(spent.time.as_nanos()).unwrap_or(u64::MAX);
         let fuel_total = self.fuel.fetch_add(spent.fuel, Relaxed).saturating_add(spent.fuel);
-        self.nanos.fetch_add(nanos, Relaxed);
+        let nanos_total = self.nanos.fetch_add(nanos, Relaxed).saturating_add(nanos);
+        if let Some(patience) = self.quota.patience
+            && (spent.time * 2 > patience.with(work) || Duration::from_nanos(nanos_total) * 2 > patience.total)
+        {
+            self.strained.store(true, Relaxed);
+        }
         self.memory_bytes.fetch_max(spent.memory_bytes as u64, Relaxed);
         if let Some(counters) = CALLS.iter().position(|name| *name == call).map(|index| &self.calls[index]) {
             counters.calls.fetch_add(1, Relaxed);
@@ -168,11 +232,15 @@ impl Meter {
         }
     }
 
-    /// Whether a call that was stopped was stopped by the quota rather than by its own limits.
+    /// Why a call was stopped that its own limits would have let run, if it was.
     pub(super) fn stopped_for(&self, own: Grant, granted: Grant, by_fuel: bool) -> Option<RuleFailure> {
-        match (by_fuel, self.quota) {
-            (true, Quota { fuel: Some(limit), .. }) if granted.fuel < own.fuel => Some(RuleFailure::QuotaFuel { limit }),
-            (false, Quota { time: Some(limit), .. }) if granted.time < own.time => Some(RuleFailure::QuotaTime { limit }),
+        match (by_fuel, self.quota.fuel, granted.bound) {
+            (true, Some(limit), _) if granted.fuel < own.fuel => Some(RuleFailure::QuotaFuel { limit }),
+            (false, _, TimeBound::Quota(limit)) => Some(RuleFailure::QuotaTime { limit }),
+            (false, _, TimeBound::Patience) => {
+                self.exhausted.store(true, Relaxed);
+                Some(RuleFailure::Patience)
+            }
             _ => None,
         }
     }

@@ -31,7 +31,7 @@ pub use self::compile::{CHILD_COMMAND, Compile, compile_child_main};
 pub use self::interfaces::{Interfaces, interfaces};
 pub use self::limits::{COMPONENT_BYTES, Limits};
 pub use self::log::{Log, Logged};
-pub use self::meter::{CallUsage, Meter, Quota, Usage};
+pub use self::meter::{CallUsage, Meter, Patience, Quota, Usage};
 pub use self::validate::Refusal;
 
 use self::bindings::v1;

@@ -12,7 +12,7 @@ use crate::clock::Moment;
 /// Instructions of one run. Twenty million charges through twenty rules of an interpreter, each at 4,900 a charge, are this many; compiled
 /// rules use a hundredth.
 pub const DEFAULT_FUEL: i64 = 2_000_000_000_000;
-/// Time inside rules of one run, added up over processors: half an hour is what a month may take before a person should look.
+/// Processor time inside rules of one run, added up over threads: half an hour is what a month may take before a person should look.
 pub const DEFAULT_TIME_MS: i64 = 30 * 60 * 1_000;
 /// Memory of one instance of a rule: what the sandbox has room for, and what a Python rule works within.
 pub const DEFAULT_MEMORY_MIB: i64 = 64;
@@ -30,7 +30,7 @@ pub struct TenantQuota {
     pub tenant_id: String,
     /// Instructions that all rules of one run may use together; about one per WebAssembly instruction.
     pub fuel: i64,
-    /// Time inside the rules of one run, added up over processors, in milliseconds.
+    /// Processor time inside the rules of one run, added up over threads, in milliseconds.
     pub time_ms: i64,
     /// Memory of one instance of a rule.
     pub memory_mib: i64,

@@ -7,7 +7,7 @@ use super::*;
 const LOOP: &str = "(loop $again (br $again)) (unreachable)";
 
 fn meter(fuel: Option<u64>, time: Option<Duration>) -> Arc<Meter> {
-    Arc::new(Meter::new(Quota { fuel, time }))
+    Arc::new(Meter::new(Quota { fuel, time, patience: None }))
 }
 
 #[test]
@@ -116,4 +116,53 @@ fn a_quota_of_time_stops_a_call_that_its_own_deadline_would_let_run() {
     assert_eq!(failure, RuleFailure::QuotaTime { limit: Duration::from_secs(1) });
     assert!(failure.to_string().contains("1000 ms"), "{failure}");
     assert_eq!(plugin.configure("{}", &september()), Err(ConfigureError::Failed(RuleFailure::QuotaTime { limit: Duration::from_secs(1) })));
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Of a tenth of a second for a call, whatever it is given, and a minute for all of them.
+fn patient(stops: bool) -> Patience {
+    Patience { call: Duration::from_millis(100), item: Duration::ZERO, total: MINUTE, stops }
+}
+
+fn tried(patience: Patience) -> (Arc<Meter>, Arc<Plugin>) {
+    let meter = Arc::new(Meter::new(Quota { patience: Some(patience), ..Quota::default() }));
+    let plugin = sandbox().load(&Guest::adjustment().decide(LOOP).build()).unwrap();
+    let limits = Limits { fuel_base: u64::MAX / 4, deadline: Duration::from_secs(1), ..Limits::default() };
+    (Arc::clone(&meter), plugin.with(limits, Some(meter)))
+}
+
+#[test]
+fn a_call_that_tries_our_patience_is_stopped_and_those_after_it_are_not_begun() {
+    let (meter, plugin) = tried(patient(true));
+    let mut rater = plugin.open("{}", &september(), &[]).unwrap();
+    assert!(meter.is_at_ease());
+    assert_eq!(rater.decide(&[]), Err(RuleFailure::Patience));
+    assert!(meter.is_exhausted() && !meter.is_at_ease());
+    let used = meter.usage().time;
+    assert!(used >= Duration::from_millis(100) && used < Duration::from_secs(1), "{used:?}");
+    assert_eq!(plugin.configure("{}", &september()), Err(ConfigureError::Failed(RuleFailure::Patience)));
+}
+
+#[test]
+fn there_is_more_patience_with_a_call_that_is_given_more() {
+    let (meter, plugin) = tried(Patience { item: MINUTE, ..patient(true) });
+    let failure = plugin.open("{}", &september(), &[]).unwrap().decide(&[text(&["a"], &[0])]).unwrap_err();
+    assert!(matches!(failure, RuleFailure::Deadline { call: "decide", .. }), "{failure}");
+    assert!(!meter.is_exhausted());
+}
+
+#[test]
+fn patience_ends_with_all_calls_together() {
+    let (meter, plugin) = tried(Patience { total: Duration::ZERO, ..patient(true) });
+    assert_eq!(plugin.configure("{}", &september()), Err(ConfigureError::Failed(RuleFailure::Patience)));
+    assert!(meter.is_exhausted());
+}
+
+#[test]
+fn patience_that_stops_nothing_is_noticed() {
+    let (meter, plugin) = tried(patient(false));
+    let failure = plugin.open("{}", &september(), &[]).unwrap().decide(&[]).unwrap_err();
+    assert!(matches!(failure, RuleFailure::Deadline { call: "decide", .. }), "{failure}");
+    assert!(!meter.is_exhausted() && !meter.is_at_ease());
 }
