@@ -1,13 +1,15 @@
 //! What should be published, computed from what the store says: no memory of what happened, so a restart loses nothing and nothing
 //! happens twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::identity::{ENGINE, RuleIdentity, RunIdentity, SourceIdentity};
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 use crate::domain::rule::{BillPeriod, Earlier, Treatment};
+use crate::rating::both;
 use crate::store::{
     AccountOwner, AssignedRule, ChainLink, Holding, HoldingFilter, PeriodSplit, PublishedRun, Run, RunHead, RunInputs, RunState, Snapshot,
     SourceInputs, Store, StoreError, TenantShare,
@@ -76,7 +78,7 @@ pub(super) struct Wanted {
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) snapshot: Arc<Snapshot>,
-    /// Subaccount, or billing account where the charges name none, to tenant.
+    /// Subaccount, or billing account where the charges name none, to tenant; by both where that is not one tenant's in this bill.
     pub(super) holders: BTreeMap<String, String>,
 }
 
@@ -108,15 +110,16 @@ pub(super) fn plan(facts: &Facts, asks_history: &dyn Fn(&ChainLink, &BillPeriod)
         let month = plan.months.entry(snapshot.period).or_default();
         month.sources.push(Source { snapshot: Arc::clone(snapshot), holders: BTreeMap::new() });
     }
+    let divided = Divided::of(&facts.holdings);
     let mut keys = BTreeSet::new();
     for holding in &facts.holdings {
         let Some(month) = plan.months.get_mut(&holding.period) else { continue };
-        month.add(holding)?;
+        month.add(holding, &divided)?;
         if let Some(tenant) = holding.tenant_id.as_ref().filter(|tenant| !facts.frozen.contains(*tenant)) {
             keys.insert(Key { period: holding.period, currency: holding.currency.clone(), tenant: tenant.clone() });
         }
     }
-    let known = Known { held: held_accounts(&facts.holdings), history: History::of(&facts.published) };
+    let known = Known { held: held_accounts(&facts.holdings, &divided), history: History::of(&facts.published) };
     for key in keys {
         let wanted = plan.want(&key, facts, &known, asks_history);
         plan.wanted.insert(key, wanted);
@@ -125,7 +128,7 @@ pub(super) fn plan(facts: &Facts, asks_history: &dyn Fn(&ChainLink, &BillPeriod)
 }
 
 impl Month {
-    fn add(&mut self, holding: &Holding) -> Result<(), SumOutOfRange> {
+    fn add(&mut self, holding: &Holding, divided: &Divided<'_>) -> Result<(), SumOutOfRange> {
         let split = self.splits.entry(holding.currency.clone()).or_insert_with(|| PeriodSplit {
             period: holding.period,
             currency: holding.currency.clone(),
@@ -158,15 +161,42 @@ impl Month {
         share.charges += holding.charges;
         let source = self.sources.iter_mut().find(|source| source.snapshot.id == holding.snapshot_id);
         if let Some(source) = source {
-            source.holders.insert(account_of(holding).to_owned(), tenant.clone());
+            source.holders.insert(divided.key_of(holding).into_owned(), tenant.clone());
         }
         Ok(())
     }
 }
 
-/// What the charges of a holding are split by.
+/// What the charges of a holding are split by, where that says enough.
 fn account_of(holding: &Holding) -> &str {
     if holding.sub_account_id.is_empty() { &holding.billing_account_id } else { &holding.sub_account_id }
+}
+
+/// Accounts of a snapshot that are not one tenant's under every billing account: one that moved between two payers, or a payer's own
+/// account beside what names none.
+struct Divided<'a>(BTreeSet<(&'a str, &'a str)>);
+
+impl<'a> Divided<'a> {
+    fn of(holdings: &'a [Holding]) -> Self {
+        let (mut holders, mut divided) = (HashMap::new(), BTreeSet::new());
+        for holding in holdings {
+            let (account, tenant) = ((holding.snapshot_id.as_str(), account_of(holding)), holding.tenant_id.as_deref());
+            if *holders.entry(account).or_insert(tenant) != tenant {
+                divided.insert(account);
+            }
+        }
+        Self(divided)
+    }
+
+    /// As [`crate::rating::Owners`] finds it.
+    fn key_of<'h>(&self, holding: &'h Holding) -> Cow<'h, str> {
+        let account = account_of(holding);
+        if self.0.contains(&(holding.snapshot_id.as_str(), account)) {
+            Cow::Owned(both(&holding.billing_account_id, &holding.sub_account_id))
+        } else {
+            Cow::Borrowed(account)
+        }
+    }
 }
 
 impl Plan {
@@ -209,7 +239,7 @@ impl Plan {
         Wanted { identity, basis, has_history: asks.contains(&true), chain, earlier }
     }
 
-    fn source_identities<'a>(&'a self, key: &'a Key, held: &Held<'a>) -> Vec<SourceIdentity<'a>> {
+    fn source_identities<'a>(&'a self, key: &'a Key, held: &'a Held<'a>) -> Vec<SourceIdentity<'a>> {
         let Some(month) = self.months.get(&key.period) else { return Vec::new() };
         let mut identities = Vec::new();
         for source in &month.sources {
@@ -218,7 +248,7 @@ impl Plan {
             identities.push(SourceIdentity {
                 snapshot: &source.snapshot.id,
                 source_digest: &source.snapshot.source_digest,
-                accounts: accounts.iter().copied().collect(),
+                accounts: accounts.iter().map(AsRef::as_ref).collect(),
                 commitment_owners: commitment_owners.collect(),
             });
         }
@@ -261,13 +291,13 @@ fn buyers(source: &Source) -> impl Iterator<Item = &str> {
 }
 
 /// Accounts by snapshot, currency and tenant.
-type Held<'a> = BTreeMap<(&'a str, &'a str, &'a str), BTreeSet<&'a str>>;
+type Held<'a> = BTreeMap<(&'a str, &'a str, &'a str), BTreeSet<Cow<'a, str>>>;
 
-fn held_accounts(holdings: &[Holding]) -> Held<'_> {
+fn held_accounts<'a>(holdings: &'a [Holding], divided: &Divided<'_>) -> Held<'a> {
     let mut held = Held::new();
     for holding in holdings {
         if let Some(tenant) = &holding.tenant_id {
-            held.entry((&holding.snapshot_id, &holding.currency, tenant)).or_default().insert(account_of(holding));
+            held.entry((&holding.snapshot_id, &holding.currency, tenant)).or_default().insert(divided.key_of(holding));
         }
     }
     held

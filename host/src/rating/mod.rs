@@ -40,7 +40,7 @@ pub mod working;
 pub use chain::{Chain, ChainRule};
 pub use month::{Input, MonthError, RunInput, rate_month};
 pub use outcome::{Month, RunFailure, RunOutcome, SplitTotal};
-pub use split::{Owners, Split};
+pub use split::{Owners, Split, both};
 pub use trace::{LabelChange, Trace, TraceStep, Watch};
 
 #[cfg(doc)]

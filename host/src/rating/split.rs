@@ -1,6 +1,6 @@
 //! Whose row is it: splitting a batch to tenants by subaccount, and telling whose commitment priced a row.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::domain::charge::NO_CURRENCY;
@@ -15,14 +15,27 @@ use super::combine::combinations;
 pub enum Owners {
     /// One tenant holds everything.
     Everything(usize),
+    /// By the account, or, where it is not one tenant's under every billing account, by [`both`].
     BySubAccount(HashMap<String, usize>),
 }
 
+/// Between the ids of [`both`]: no id has it.
+const BETWEEN: char = '\u{1f}';
+
+/// A subaccount under one of several billing accounts that have charges of it; it is empty for charges that name none.
+pub fn both(billing: &str, sub: &str) -> String {
+    format!("{billing}{BETWEEN}{sub}")
+}
+
 impl Owners {
-    pub fn of(&self, account: Option<&str>) -> Option<usize> {
+    /// Of charges of this billing account and subaccount.
+    pub fn of(&self, billing: Option<&str>, sub: Option<&str>) -> Option<usize> {
         match self {
             Self::Everything(tenant) => Some(*tenant),
-            Self::BySubAccount(map) => account.and_then(|a| map.get(a)).copied(),
+            Self::BySubAccount(map) => {
+                let exact = map.get(&both(billing.unwrap_or_default(), sub.unwrap_or_default()));
+                exact.or_else(|| map.get(sub.or(billing).unwrap_or_default())).copied()
+            }
         }
     }
 }
@@ -43,6 +56,8 @@ pub struct Split<'a> {
     /// Every payer account ever ingested.
     pub payers: &'a BTreeSet<String>,
     holders: HashMap<&'a str, usize>,
+    /// Tenants with the accounts that they hold under some billing accounts only.
+    partly: HashSet<(usize, &'a str)>,
     everything: Option<usize>,
 }
 
@@ -60,7 +75,8 @@ impl<'a> Split<'a> {
                 Owners::BySubAccount(map) => holders.extend(map.iter().map(|(account, tenant)| (account.as_str(), *tenant))),
             }
         }
-        Self { owners, payers, holders, everything }
+        let partly = holders.iter().filter_map(|(key, tenant)| Some((*tenant, key.split_once(BETWEEN)?.1))).collect();
+        Self { owners, payers, holders, partly, everything }
     }
 
     /// Splits a batch of one source. The shares' rows are disjoint and cover the batch; the month checks that their sums add up to the source.
@@ -75,7 +91,7 @@ impl<'a> Split<'a> {
         let mut target_of_slot = Vec::with_capacity(combined.first.len());
         for first in &combined.first {
             let row = *first as usize;
-            let tenant = self.owners[source].of(sub.get(row).or_else(|| billing.get(row)));
+            let tenant = self.owners[source].of(billing.get(row), sub.get(row));
             let key = (tenant, currency.get(row).unwrap_or(NO_CURRENCY));
             let next = targets.len();
             target_of_slot.push(*targets.entry(key).or_insert(next));
@@ -102,7 +118,7 @@ impl<'a> Split<'a> {
 
     /// Whether a tenant holds an account.
     pub fn holds(&self, tenant: usize, account: &str) -> bool {
-        self.holders.get(account) == Some(&tenant) || self.everything == Some(tenant)
+        self.holders.get(account) == Some(&tenant) || self.partly.contains(&(tenant, account)) || self.everything == Some(tenant)
     }
 
     /// Whose commitment priced each row, seen from `tenant`: BILLING rules ask for the same tenant first, then a payer, then another

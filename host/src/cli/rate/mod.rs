@@ -404,8 +404,8 @@ impl Session<'_> {
         let owners = self.owners();
         accounts
             .filter_map(|account| {
-                let id = account.sub_account_id.as_deref().or(account.billing_account_id.as_deref());
-                Some((owners.of(id)?, account.currency.clone().unwrap_or_default()))
+                let holder = owners.of(account.billing_account_id.as_deref(), account.sub_account_id.as_deref())?;
+                Some((holder, account.currency.clone().unwrap_or_default()))
             })
             .collect()
     }

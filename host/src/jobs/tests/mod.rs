@@ -1,5 +1,6 @@
 //! The daemon's work on small bills and hand-written components, from files to published runs.
 
+mod accounts;
 mod compared;
 mod customers;
 mod deploying;
