@@ -11,8 +11,8 @@ use crate::domain::period::Period;
 use crate::domain::rule::{BillPeriod, Earlier, Treatment};
 use crate::rating::both;
 use crate::store::{
-    AccountOwner, AssignedRule, ChainLink, Holding, HoldingFilter, PeriodSplit, PublishedRun, Run, RunHead, RunInputs, RunState, Snapshot,
-    SourceInputs, Store, StoreError, TenantShare,
+    AccountOwner, AssignedRule, ChainLink, Holding, PeriodSplit, PublishedRun, Run, RunHead, RunInputs, RunState, Snapshot, SourceInputs,
+    Store, StoreError, TenantShare,
 };
 
 /// What the store says, read in one go.
@@ -34,9 +34,10 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) async fn read(store: &Store) -> Result<Self, StoreError> {
+        let (snapshots, holdings) = store.bills().await?;
         Ok(Self {
-            snapshots: store.snapshots_published(None).await?.into_iter().map(Arc::new).collect(),
-            holdings: store.holdings(&HoldingFilter::default()).await?,
+            snapshots: snapshots.into_iter().map(Arc::new).collect(),
+            holdings,
             rules: store.assigned_rules().await?,
             published: store.runs_standing(None).await?,
             pending: store.runs_pending().await?,

@@ -189,6 +189,14 @@ impl Kind {
         }
     }
 
+    /// Of a transaction for reading: every statement of it sees the same moment.
+    pub(super) const fn begin_reading(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN",
+            Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        }
+    }
+
     const fn begin(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",

@@ -32,11 +32,7 @@ impl Dump {
     pub async fn open(url: &str) -> Result<Self> {
         let address: Address = url.parse()?;
         let kind = address.kind();
-        let begin = match kind {
-            Kind::Sqlite => "BEGIN",
-            Kind::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        };
-        Ok(Self { tx: address.readers().await?.begin_with(begin).await?, kind })
+        Ok(Self { tx: address.readers().await?.begin_with(kind.begin_reading()).await?, kind })
     }
 
     /// Which migrations made the tables what they are.

@@ -318,8 +318,13 @@ impl Store {
 
     /// The published snapshots, of a period or of all, in the order of their ids.
     pub async fn snapshots_published(&self, period: Option<Period>) -> Result<Vec<Snapshot>> {
-        let found = sqlx::query_as("SELECT * FROM snapshots WHERE state = 'published' AND ($1 IS NULL OR period = $1) ORDER BY id");
-        Ok(found.bind(period).fetch_all(&self.read).await?)
+        published(&mut self.read.begin().await?, period).await
+    }
+
+    /// The published snapshots and what they hold, all as it is at one moment: a bill that is replaced meanwhile is in both or in neither.
+    pub async fn bills(&self) -> Result<(Vec<Snapshot>, Vec<Holding>)> {
+        let mut tx = self.read.begin_with(self.kind.begin_reading()).await?;
+        Ok((published(&mut tx, None).await?, held(&mut tx, &HoldingFilter::default()).await?))
     }
 
     /// The published snapshots that came from these bytes: what need not be imported again.
@@ -331,17 +336,26 @@ impl Store {
 
     /// What the published snapshots hold of each subaccount, and for whom: the plan of all runs. Ordered by period, currency, snapshot.
     pub async fn holdings(&self, filter: &HoldingFilter) -> Result<Vec<Holding>> {
-        let found = sqlx::query_as(concat!(
-            "SELECT * FROM (SELECT c.snapshot_id, n.integration_id, n.period, c.currency, c.subaccount_id, s.billing_account_id, ",
-            "s.sub_account_id, c.charges, c.billed, ",
-            holder!(),
-            " AS tenant_id \
-             FROM snapshots n JOIN snapshot_subaccounts c ON c.snapshot_id = n.id JOIN subaccounts s ON s.id = c.subaccount_id \
-             WHERE n.state = 'published' AND ($1 IS NULL OR n.period = $1) AND ($3 IS NULL OR n.integration_id = $3)) AS held \
-             WHERE $2 IS NULL OR tenant_id = $2 ORDER BY period, currency, snapshot_id, subaccount_id"
-        ));
-        Ok(found.bind(filter.period).bind(&filter.tenant_id).bind(&filter.integration_id).fetch_all(&self.read).await?)
+        held(&mut self.read.begin().await?, filter).await
     }
+}
+
+async fn published(tx: &mut Tx, period: Option<Period>) -> Result<Vec<Snapshot>> {
+    let found = sqlx::query_as("SELECT * FROM snapshots WHERE state = 'published' AND ($1 IS NULL OR period = $1) ORDER BY id");
+    Ok(found.bind(period).fetch_all(&mut **tx).await?)
+}
+
+async fn held(tx: &mut Tx, filter: &HoldingFilter) -> Result<Vec<Holding>> {
+    let found = sqlx::query_as(concat!(
+        "SELECT * FROM (SELECT c.snapshot_id, n.integration_id, n.period, c.currency, c.subaccount_id, s.billing_account_id, ",
+        "s.sub_account_id, c.charges, c.billed, ",
+        holder!(),
+        " AS tenant_id \
+         FROM snapshots n JOIN snapshot_subaccounts c ON c.snapshot_id = n.id JOIN subaccounts s ON s.id = c.subaccount_id \
+         WHERE n.state = 'published' AND ($1 IS NULL OR n.period = $1) AND ($3 IS NULL OR n.integration_id = $3)) AS held \
+         WHERE $2 IS NULL OR tenant_id = $2 ORDER BY period, currency, snapshot_id, subaccount_id"
+    ));
+    Ok(found.bind(filter.period).bind(&filter.tenant_id).bind(&filter.integration_id).fetch_all(&mut **tx).await?)
 }
 
 async fn supersede(tx: &mut Tx, integration_id: &str, period: Period, now: Moment) -> Result<()> {

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 
 async fn published(fresh: &Fresh, integration: &Integration, digest: &str, content: PeriodContent) -> Snapshot {
@@ -291,4 +293,24 @@ async fn credentials_are_gone_when_the_address_changes_and_never_in_the_log() {
     assert_eq!(naming::naming(&fresh, "sealed-text").await, [""; 0]);
     let folder = fresh.integration_create(&folder("f")).await.unwrap();
     assert_eq!(message(fresh.credentials_set(&folder.id, "x", "x", None).await), "a folder has no credentials");
+}
+
+#[tokio::test]
+async fn bills_are_read_as_they_are_at_one_moment() {
+    let Some(fresh) = fresh().await else { return };
+    let aws = fresh.integration_create(&folder("aws")).await.unwrap();
+    let (store, id) = (fresh.store.clone(), aws.id.clone());
+    let replaced = tokio::spawn(async move {
+        for number in 0..200_u64 {
+            let import = store.import_begin(&id, &format!("d{number}"), None).await.unwrap();
+            let months = ["2026-08", "2026-09"].map(|name| month(name, vec![account("1", number + 1, "1")]));
+            store.import_publish(&import.id, &months).await.unwrap();
+        }
+    });
+    while !replaced.is_finished() {
+        let (snapshots, holdings) = fresh.bills().await.unwrap();
+        let (known, held) = (snapshots.iter().map(|s| &s.id).collect::<BTreeSet<_>>(), holdings.iter().map(|h| &h.snapshot_id).collect());
+        assert_eq!(known, held);
+    }
+    replaced.await.unwrap();
 }
