@@ -20,6 +20,9 @@ use crate::clock::Moment;
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
 
+/// What a bill may come to in one period and currency, in 10^-18: a thousand of them stay within the range of amounts.
+const MOST_BILLED: i128 = 10_i128.pow(35);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SnapshotState {
@@ -249,6 +252,9 @@ impl Store {
                 .map_err(|error| super::unique(error, |_| format!("the subaccount {} is listed twice", subaccount.sub_account_id)))?;
             }
         }
+        for content in periods {
+            check_sums(&mut tx, content).await?;
+        }
         tx.commit().await?;
         Ok(published)
     }
@@ -370,6 +376,45 @@ async fn supersede(tx: &mut Tx, integration_id: &str, period: Period, now: Momen
     Ok(())
 }
 
+/// Refuses a bill that cannot be right, and one with which a month's amounts might add up to more than can be counted: nobody's share of
+/// that month could be told any more. Signs do not count, so that no order of adding passes the range either.
+async fn check_sums(tx: &mut Tx, content: &PeriodContent) -> Result<()> {
+    let PeriodContent { period, subaccounts, .. } = content;
+    let of_bill = subaccounts.iter().map(|found| (found.currency.clone(), found.billed));
+    if let Some(currency) = beyond(of_bill, |sum| sum.0 <= MOST_BILLED) {
+        let text =
+            format!("what is billed in {period} in {currency} has more than 17 digits before the decimal point: that cannot be right");
+        return Err(StoreError::Conflict(text));
+    }
+    let all: Vec<(String, Amount)> = sqlx::query_as(
+        "SELECT c.currency, c.billed FROM snapshots n JOIN snapshot_subaccounts c ON c.snapshot_id = n.id \
+         WHERE n.state = 'published' AND n.period = $1",
+    )
+    .bind(period)
+    .fetch_all(&mut **tx)
+    .await?;
+    match beyond(all, Amount::is_storable) {
+        None => Ok(()),
+        Some(currency) => {
+            let text = format!("all bills of {period} in {currency} together have more than 20 digits before the decimal point");
+            Err(StoreError::Conflict(text))
+        }
+    }
+}
+
+/// The first currency whose amounts, all taken as positive, add up to more than may be.
+fn beyond(amounts: impl IntoIterator<Item = (String, Amount)>, may_be: impl Fn(Amount) -> bool) -> Option<String> {
+    let mut sums: BTreeMap<String, Amount> = BTreeMap::new();
+    for (currency, amount) in amounts {
+        let sum = sums.get(&currency).copied().unwrap_or_default();
+        match sum.checked_add(Amount(amount.0.saturating_abs())).filter(|sum| may_be(*sum)) {
+            Some(sum) => drop(sums.insert(currency, sum)),
+            None => return Some(currency),
+        }
+    }
+    None
+}
+
 async fn insert(tx: &mut Tx, id: &str, import: &Import, content: &PeriodContent, now: Moment) -> Result<Snapshot> {
     let snapshot = sqlx::query_as(
         "INSERT INTO snapshots \
@@ -390,4 +435,19 @@ async fn insert(tx: &mut Tx, id: &str, import: &Import, content: &PeriodContent,
         .bind(now)
         .fetch_one(&mut **tx)
         .await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_added_by_currency_and_whatever_their_signs() {
+        let told = |amounts: &[(&str, i128)]| {
+            beyond(amounts.iter().map(|(currency, units)| ((*currency).to_owned(), Amount(*units))), |sum| sum.0 <= 10)
+        };
+        assert_eq!(told(&[("EUR", 9), ("USD", -9), ("EUR", 1), ("USD", 1)]), None);
+        assert_eq!(told(&[("EUR", 9), ("USD", -9), ("USD", 2)]).as_deref(), Some("USD"));
+        assert_eq!(told(&[("EUR", i128::MIN)]).as_deref(), Some("EUR"));
+    }
 }

@@ -78,3 +78,18 @@ async fn charges_that_name_no_account_at_all_can_be_held() {
     assert_eq!(failures(&world).await, [""; 0]);
     assert_eq!((world.charged(&acme).await, world.charged(&bolt).await), ("1".to_owned(), "4".to_owned()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bill_beyond_all_reason_stops_its_own_integration_and_nobody_else() {
+    let world = World::new().await;
+    write_bill(&world, "one", &[("p1", "111", "99999999999999999999")]);
+    write_bill(&world, "two", &[("p2", "222", "99999999999999999999")]);
+    write_bill(&world, "org", &[("p3", "333", "4")]);
+    world.integration("one").await;
+    let two = world.integration("two").await;
+    world.integration("org").await;
+    let bolt = world.tenant("Bolt", &["333"]).await;
+    assert_eq!(world.charged(&bolt).await, "4");
+    let told = world.store.integration(&two.id).await.unwrap().error.unwrap_or_default();
+    assert_eq!(told, "what is billed in 2026-09 in USD has more than 17 digits before the decimal point: that cannot be right");
+}
