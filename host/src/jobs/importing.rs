@@ -377,7 +377,11 @@ async fn read_and_publish(
             Ok(())
         }
         Err(error) => {
-            inner.store.import_discard(&import.id).await?;
+            if !inner.store.import_discard(&import.id).await? {
+                tracing::warn!(error = %Causes(&error), "the bill is published, although its publication failed");
+                inner.wake.now();
+                return Ok(());
+            }
             inner.data.charges().remove(&[import.id]).await; // what stays is litter
             Err(error)
         }

@@ -211,10 +211,14 @@ impl Store {
         Ok(sqlx::query_as("SELECT * FROM imports ORDER BY id").fetch_all(&self.read).await?)
     }
 
-    /// Forgets an import that failed. What was published before stays so.
-    pub async fn import_discard(&self, id: &str) -> Result<()> {
-        self.change(sqlx::query("DELETE FROM imports WHERE id = $1").bind(id)).await?;
-        Ok(())
+    /// Forgets an import that failed; what was published before stays so. False where it did not fail: what was asked last may have been
+    /// done and the answer lost. Then its folder is that of snapshots.
+    pub async fn import_discard(&self, id: &str) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        sqlx::query("DELETE FROM imports WHERE id = $1").bind(id).execute(&mut *tx).await?;
+        let named: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM snapshots WHERE location = $1").bind(id).fetch_one(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(named == 0)
     }
 
     /// Ends an import: its periods become the published snapshots of the integration in place of those before, their subaccounts become

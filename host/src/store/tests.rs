@@ -142,4 +142,4 @@ pub(crate) mod naming;
 mod on_postgres;
 #[allow(clippy::duplicate_mod)]
 mod on_sqlite;
-mod server;
+pub(crate) mod server;

@@ -1,6 +1,7 @@
 //! The daemon's work on small bills and hand-written components, from files to published runs.
 
 mod accounts;
+mod commits;
 mod compared;
 mod customers;
 mod deploying;

@@ -45,10 +45,23 @@ impl World {
     pub(super) async fn open(folder: Arc<tempfile::TempDir>, bucket: Option<&Remote>) -> Result<Self, PlaceError> {
         let data = DataDir::open(&folder.path().join("data")).unwrap();
         let store = Store::open_file(&data.database(), Clock::system()).await.unwrap();
-        let data = Arc::new(match bucket {
+        let data = match bucket {
             Some(bucket) => place::take(&store, data, bucket.clone(), u64::MAX).await?,
             None => place::settle(&store, data, None).await?,
-        });
+        };
+        Ok(Self::begin(folder, data, store).await)
+    }
+
+    /// On a database of its own, PostgreSQL for one.
+    pub(super) async fn on(database: &str) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let data = DataDir::open(&folder.path().join("data")).unwrap();
+        let store = Store::open(database, Clock::system()).await.unwrap();
+        Self::begin(folder, data, store).await
+    }
+
+    async fn begin(folder: Arc<tempfile::TempDir>, data: DataDir, store: Store) -> Self {
+        let data = Arc::new(data);
         let limits = Limits { instances: 8, ..Limits::default() };
         let options = SandboxOptions { cache_dir: Some(data.compiled()), limits, compile: Compile::InProcess };
         let sandbox = Sandbox::new(options).unwrap();
@@ -58,7 +71,7 @@ impl World {
             Plugins::open(data.component_files().clone(), sandbox, store.clone(), events.clone(), move || woken.now()).await.unwrap();
         let options = Options { workers: 2, ..Options::default() };
         let jobs = Jobs::start(store.clone(), Arc::clone(&plugins), Arc::clone(&data), events.clone(), wake, options).await.unwrap();
-        Ok(Self { store, plugins, jobs, data, events, folder })
+        Self { store, plugins, jobs, data, events, folder }
     }
 
     /// Stops the daemon and leaves its folder.
