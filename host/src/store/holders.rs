@@ -135,8 +135,8 @@ impl Store {
             "" => i64::MAX,
             number => number.parse().map_err(|_| StoreError::Invalid("not a page of this list".to_owned()))?,
         };
+        self.subaccount(id).await?; // before there is a connection: who holds one and waits for another keeps everybody waiting
         let mut tx = self.read.begin().await?;
-        self.subaccount(id).await?;
         let rows = rows_of(&mut tx, id).await?;
         // What is in effect follows from all of them.
         let effective = stretches(&rows);

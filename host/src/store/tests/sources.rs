@@ -296,6 +296,18 @@ async fn credentials_are_gone_when_the_address_changes_and_never_in_the_log() {
 }
 
 #[tokio::test]
+async fn any_number_of_people_may_ask_for_histories_at_once() {
+    let Some(fresh) = fresh().await else { return };
+    let integration = fresh.integration_create(&folder("aws")).await.unwrap();
+    let import = fresh.import_begin(&integration.id, "d1", None).await.unwrap();
+    fresh.import_publish(&import.id, &[month("2026-09", vec![account("1", 3, "10")])]).await.unwrap();
+    let id = fresh.subaccounts(&SubaccountFilter::default(), &PageRequest::default()).await.unwrap().items.remove(0).id;
+    let page = PageRequest::default();
+    let asked = futures::future::join_all((0..40).map(|_| fresh.subaccount_history(&id, &page))).await;
+    assert_eq!(asked.into_iter().map(|history| history.unwrap().items.len()).sum::<usize>(), 0);
+}
+
+#[tokio::test]
 async fn bills_are_read_as_they_are_at_one_moment() {
     let Some(fresh) = fresh().await else { return };
     let aws = fresh.integration_create(&folder("aws")).await.unwrap();
