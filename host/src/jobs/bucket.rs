@@ -78,7 +78,7 @@ impl Bucket {
             }
             objects.insert(self.relative(&object)?, object);
         }
-        Ok(objects)
+        Ok(without_folders(objects))
     }
 
     /// The object's path below the prefix. An object store's path has no `..` and no empty segment; backslashes are refused here.
@@ -163,6 +163,15 @@ impl Bucket {
     }
 }
 
+/// Without objects that stand for folders, as consoles make them: in the spool a name is a file or a folder. What is in a folder comes right
+/// behind it.
+fn without_folders(mut objects: BTreeMap<PathBuf, ObjectMeta>) -> BTreeMap<PathBuf, ObjectMeta> {
+    let folders: Vec<PathBuf> =
+        objects.keys().zip(objects.keys().skip(1)).filter(|(name, next)| next.starts_with(name)).map(|(name, _)| name.clone()).collect();
+    folders.iter().for_each(|folder| drop(objects.remove(folder)));
+    objects
+}
+
 /// What tells one content of an object from another: its tag, size and time.
 fn tag_of(object: &ObjectMeta) -> String {
     format!("{} {} {}", object.e_tag.as_deref().unwrap_or_default(), object.size, object.last_modified.timestamp_millis())
@@ -227,6 +236,7 @@ fn remove_unlisted(folder: &Path, listed: &BTreeSet<PathBuf>) -> io::Result<()> 
         let path = entry.path();
         if entry.file_type()?.is_dir() {
             remove_unlisted(&path, listed)?;
+            let _ = std::fs::remove_dir(&path); // one that is empty now, so that its name may be a file's
         } else if !listed.contains(&path) {
             std::fs::remove_file(&path)?;
         }
@@ -293,6 +303,37 @@ mod tests {
         assert!(!part.exists(), "a part of an older object is removed");
         bucket.fetch(spool.path(), &objects, &Progress::new()).await.unwrap();
         assert_eq!(read(&path), "third,fourth");
+    }
+
+    #[tokio::test]
+    async fn an_object_that_stands_for_a_folder_is_none_of_the_files() {
+        // As the console of AWS makes folders: an empty object of the folder's name, whose slash the store's client leaves out.
+        let (bucket, _) =
+            bucket(&[("exports/2026", ""), ("exports/2026/a.csv", "one"), ("exports/2026/d", ""), ("exports/2026/d/b.csv", "two")]).await;
+        let spool = tempfile::tempdir().unwrap();
+        let objects = bucket.list().await.unwrap();
+        bucket.mirror(spool.path(), &objects, &Progress::new()).await.unwrap();
+        bucket.fetch(spool.path(), &objects, &Progress::new()).await.unwrap();
+        assert_eq!((read(&spool.path().join("2026/a.csv")).as_str(), read(&spool.path().join("2026/d/b.csv")).as_str()), ("one", "two"));
+    }
+
+    #[tokio::test]
+    async fn a_name_may_become_a_folder_and_a_folder_a_name() {
+        let (bucket, store) = bucket(&[("exports/a", "one"), ("exports/b/c.csv", "two")]).await;
+        let spool = tempfile::tempdir().unwrap();
+        let look = async || {
+            let objects = bucket.list().await.unwrap();
+            bucket.mirror(spool.path(), &objects, &Progress::new()).await.unwrap();
+            bucket.fetch(spool.path(), &objects, &Progress::new()).await.unwrap();
+        };
+        look().await;
+        for gone in ["exports/a", "exports/b/c.csv"] {
+            store.delete(&object_store::path::Path::from(gone)).await.unwrap();
+        }
+        put(&store, "exports/a/d.csv", "three").await;
+        put(&store, "exports/b", "four").await;
+        look().await;
+        assert_eq!((read(&spool.path().join("a/d.csv")).as_str(), read(&spool.path().join("b")).as_str()), ("three", "four"));
     }
 
     #[tokio::test]
