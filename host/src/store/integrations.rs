@@ -16,6 +16,9 @@ pub const DEFAULT_REFRESH_MINUTES: i64 = 15;
 /// A bucket need not be listed more often; a week is the longest that anybody may forget.
 const REFRESH_MINUTES: std::ops::RangeInclusive<i64> = 5..=7 * 24 * 60;
 
+/// Bytes of a region's name: a part of a host's name has no more.
+const MAX_REGION: usize = 63;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum IntegrationKind {
@@ -184,6 +187,13 @@ impl IntegrationFields {
             && !(endpoint.starts_with("http://") || endpoint.starts_with("https://"))
         {
             return Err(StoreError::Invalid(format!("{endpoint:?} is not an http or https address")));
+        }
+        // It is a part of the address that the daemon calls.
+        if let Some(region) = &self.region
+            && (!(1..=MAX_REGION).contains(&region.len())
+                || !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)))
+        {
+            return Err(StoreError::Invalid(format!("{region:?} is not a region: write it as in eu-central-1")));
         }
         if !REFRESH_MINUTES.contains(&self.refresh_minutes) {
             let (least, most) = (REFRESH_MINUTES.start(), REFRESH_MINUTES.end());

@@ -308,6 +308,25 @@ async fn any_number_of_people_may_ask_for_histories_at_once() {
 }
 
 #[tokio::test]
+async fn a_region_is_a_word_and_no_part_of_another_address() {
+    let Some(fresh) = fresh().await else { return };
+    let bucket = |region: &str| IntegrationFields {
+        name: format!("in {region}"),
+        kind: IntegrationKind::S3,
+        location: format!("s3://bills-{}/x", region.len()),
+        region: Some(region.to_owned()),
+        ..IntegrationFields::default()
+    };
+    for region in ["x@10.0.0.5:8443/?", "10.0.0.5/", "evil.example#", "a b", "", "a:1"] {
+        let refused = message(fresh.integration_create(&bucket(region)).await);
+        assert_eq!(refused, format!("{region:?} is not a region: write it as in eu-central-1"));
+    }
+    for region in ["eu-central-1", "RegionOne", "auto", "us_gov.1"] {
+        fresh.integration_create(&bucket(region)).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn bills_are_read_as_they_are_at_one_moment() {
     let Some(fresh) = fresh().await else { return };
     let aws = fresh.integration_create(&folder("aws")).await.unwrap();
