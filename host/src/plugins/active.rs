@@ -1,7 +1,6 @@
 //! The versions in use: loading them, and the changes that need no new bytes. Activating, rolling back and disabling are one swap of a
 //! pointer in the store; who holds the component from before keeps it for as long as it runs.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::check::told;
@@ -133,7 +132,7 @@ impl Plugins {
         }
         let activated = change.await?;
         self.registry.insert(&plugin);
-        self.forget_unused().await?;
+        self.forget_unused().await;
         self.tell_activated(&version);
         Ok(activated)
     }
@@ -154,7 +153,10 @@ impl Plugins {
         if disabled {
             self.events.send(Event::PluginDisabled { name: name.to_owned() });
         } else {
-            self.tell_activated(&self.store.plugin_version(&plugin.active_digest).await?);
+            match self.store.plugin_version(&plugin.active_digest).await {
+                Ok(version) => self.tell_activated(&version),
+                Err(error) => tracing::warn!(name, %error, "the plugin is enabled; its version cannot be read now"),
+            }
         }
         (self.changed)();
         Ok(plugin)
@@ -165,7 +167,7 @@ impl Plugins {
         let _alone = self.activating.lock().await;
         self.version_of(name, digest).await?;
         self.store.by_actor(by).plugin_version_delete(digest, expected).await?;
-        self.forget_unused().await?;
+        self.forget_unused().await;
         self.files.remove(digest).await;
         Ok(())
     }
@@ -189,10 +191,12 @@ impl Plugins {
         &self.store
     }
 
-    pub(super) async fn forget_unused(&self) -> Result<(), DeployError> {
-        let used: BTreeSet<String> = self.store.plugin_digests_in_use().await?.into_iter().collect();
-        self.registry.keep(&used);
-        Ok(())
+    /// Where it cannot be told which are used, all stay at hand: what was changed before this is changed, and must be told.
+    pub(super) async fn forget_unused(&self) {
+        match self.store.plugin_digests_in_use().await {
+            Ok(used) => self.registry.keep(&used.into_iter().collect()),
+            Err(error) => tracing::warn!(%error, "components that are not used any more stay in memory"),
+        }
     }
 
     pub(super) fn tell_activated(&self, version: &PluginVersion) {
@@ -226,5 +230,40 @@ pub(super) async fn in_background<T: Send + 'static>(
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_) => Err(DeployError::Stopping),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::sandbox::tests::guest::Guest;
+    use crate::sandbox::{Compile, Limits, SandboxOptions};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_activation_that_was_made_is_told_whatever_fails_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_file(&folder.path().join("rerate.db"), Clock::system()).await.unwrap();
+        let limits = Limits { instances: 2, ..Limits::default() };
+        let sandbox = Sandbox::new(SandboxOptions { cache_dir: None, limits, compile: Compile::InProcess }).unwrap();
+        let changed = Arc::new(AtomicBool::new(false));
+        let woken = Arc::clone(&changed);
+        let depot = Depot::local(&folder.path().join("components"));
+        let plugins = Plugins::open(depot, sandbox, store.clone(), Events::new(), move || woken.store(true, SeqCst)).await.unwrap();
+        let version = |number: &str| Guest::adjustment().extra(&format!("(data (i32.const 2064) \"1.0.{number}\")")).build();
+        let first = plugins.deploy(version("1"), Origin::Upload, "upload").await.unwrap().version;
+        plugins.deploy(version("2"), Origin::Upload, "upload").await.unwrap();
+        changed.store(false, SeqCst);
+        let name = &first.manifest.name;
+        let change = async {
+            let activated = store.plugin_activate(name, &first.digest, None).await;
+            store.close().await; // from here on the database does not answer
+            activated
+        };
+        let activated = plugins.swap(name, &first.digest, change).await.unwrap();
+        assert_eq!(activated.active_digest, first.digest);
+        assert!(changed.load(SeqCst), "what follows from it is looked for");
     }
 }

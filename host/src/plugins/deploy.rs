@@ -254,10 +254,11 @@ impl Plugins {
         }
         record.close(if activate { DeploymentState::Active } else { DeploymentState::Ready }, now);
         store.plugin_deploy(new, activate, (!dry_run).then_some(&record.deployment)).await?;
-        let version = self.store().plugin_version(plugin.digest()).await?;
+        // It is deployed, whether it can be read now or not.
+        let version = self.store().plugin_version(plugin.digest()).await.unwrap_or_else(|_| would_be(&new, now));
         if activate {
             self.registry.insert(&plugin);
-            self.forget_unused().await?;
+            self.forget_unused().await;
             self.tell_activated(&version);
         }
         drop(alone);
