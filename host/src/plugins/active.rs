@@ -183,8 +183,12 @@ impl Plugins {
     }
 
     /// Whether the store knows this content already, active or not.
-    pub async fn is_known(&self, bytes: &[u8]) -> bool {
-        self.store.plugin_version(&super::digest_of(bytes)).await.is_ok()
+    pub async fn is_known(&self, bytes: &[u8]) -> Result<bool, StoreError> {
+        match self.store.plugin_version(&super::digest_of(bytes)).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     pub fn store(&self) -> &Store {

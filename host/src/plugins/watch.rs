@@ -65,13 +65,19 @@ pub struct FolderWatch {
 
 impl FolderWatch {
     /// Starts watching `folder` for `*.wasm`. `on_file` runs on the watch's own thread, one file after the other; files larger than
-    /// `max_bytes` are handed on truncated to one byte more, so that the receiver refuses them by its own limit.
-    pub fn start(folder: &Path, max_bytes: u64, on_file: impl FnMut(Dropped) + Send + 'static) -> Result<Self, WatchError> {
+    /// `max_bytes` are handed on truncated to one byte more, so that the receiver refuses them by its own limit. What it says false to could
+    /// not be taken now, and is handed on again at a later look.
+    pub fn start(folder: &Path, max_bytes: u64, on_file: impl FnMut(Dropped) -> bool + Send + 'static) -> Result<Self, WatchError> {
         Self::looking(folder, max_bytes, RESCAN, on_file)
     }
 
     /// With this time between looks without any event.
-    fn looking(folder: &Path, max_bytes: u64, rescan: Duration, on_file: impl FnMut(Dropped) + Send + 'static) -> Result<Self, WatchError> {
+    fn looking(
+        folder: &Path,
+        max_bytes: u64,
+        rescan: Duration,
+        on_file: impl FnMut(Dropped) -> bool + Send + 'static,
+    ) -> Result<Self, WatchError> {
         let (signals, inbox) = mpsc::channel();
         let to_inbox = signals.clone();
         let handler = move |event: notify::Result<notify::Event>| {
@@ -111,7 +117,7 @@ fn interesting(event: notify::Event) -> Option<Vec<PathBuf>> {
     }
 }
 
-fn run(mut scanner: Scanner, inbox: &Receiver<Signal>, rescan: Duration, mut on_file: impl FnMut(Dropped)) {
+fn run(mut scanner: Scanner, inbox: &Receiver<Signal>, rescan: Duration, mut on_file: impl FnMut(Dropped) -> bool) {
     let mut at_start: BTreeSet<PathBuf> = scanner.unsettled.keys().cloned().collect();
     loop {
         let wait = if scanner.unsettled.is_empty() { rescan } else { SETTLED };
@@ -135,8 +141,12 @@ fn run(mut scanner: Scanner, inbox: &Receiver<Signal>, rescan: Duration, mut on_
             continue;
         }
         for (path, bytes) in scanner.complete(&finished) {
-            let at_start = at_start.remove(&path);
-            on_file(Dropped { path, bytes, at_start });
+            let dropped = Dropped { path: path.clone(), bytes, at_start: at_start.contains(&path) };
+            if on_file(dropped) {
+                at_start.remove(&path);
+            } else {
+                scanner.delivered.remove(&path);
+            }
         }
     }
 }
@@ -221,7 +231,7 @@ mod tests {
     fn watched() -> (tempfile::TempDir, FolderWatch, Receiver<Dropped>) {
         let folder = tempfile::tempdir().unwrap();
         let (sender, dropped) = mpsc::channel();
-        let watch = FolderWatch::looking(folder.path(), 1 << 20, NEVER, move |file| sender.send(file).unwrap()).unwrap();
+        let watch = FolderWatch::looking(folder.path(), 1 << 20, NEVER, move |file| sender.send(file).is_ok()).unwrap();
         (folder, watch, dropped)
     }
 
@@ -285,15 +295,31 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("old.wasm"), b"old").unwrap();
         let (sender, dropped) = mpsc::channel();
-        let _watch = FolderWatch::start(folder.path(), 1 << 20, move |file| sender.send(file).unwrap()).unwrap();
+        let _watch = FolderWatch::start(folder.path(), 1 << 20, move |file| sender.send(file).is_ok()).unwrap();
         assert!(dropped.recv_timeout(SOON).unwrap().at_start);
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_taken_is_handed_on_again_as_what_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("old.wasm"), b"old").unwrap();
+        let (sender, dropped) = mpsc::channel();
+        let mut attempts = 0;
+        let _watch = FolderWatch::looking(folder.path(), 1 << 20, Duration::from_millis(5), move |file| {
+            attempts += 1;
+            sender.send(file).unwrap();
+            attempts > 2
+        });
+        let files: Vec<Dropped> = (0..3).map(|_| dropped.recv_timeout(SOON).unwrap()).collect();
+        assert!(files.iter().all(|file| file.at_start && file.bytes == b"old"));
+        assert!(dropped.recv_timeout(QUIET).is_err(), "it is taken");
     }
 
     #[test]
     fn a_file_over_the_limit_is_cut_just_above_it() {
         let folder = tempfile::tempdir().unwrap();
         let (sender, dropped) = mpsc::channel();
-        let _watch = FolderWatch::start(folder.path(), 10, move |file| sender.send(file).unwrap()).unwrap();
+        let _watch = FolderWatch::start(folder.path(), 10, move |file| sender.send(file).is_ok()).unwrap();
         std::fs::write(folder.path().join(".aside"), vec![0; 1_000]).unwrap();
         std::fs::rename(folder.path().join(".aside"), folder.path().join("huge.wasm")).unwrap();
         assert_eq!(dropped.recv_timeout(SOON).unwrap().bytes.len(), 11);
