@@ -201,3 +201,31 @@ fn a_bench_compares_with_another_build_in_fuel_that_no_machine_changes() {
     assert!(json["now"]["rows_per_second"].as_u64() > Some(0) && json["now"]["p50_micros"].as_u64() <= json["now"]["p99_micros"].as_u64());
     assert!(json["now"]["fuel_per_combination"].as_u64() > Some(100), "{json}");
 }
+
+#[test]
+fn a_crash_that_no_case_expects_is_told_with_its_line_and_what_the_rule_wrote() {
+    let dir = tempfile::tempdir().unwrap();
+    let case = dir.path().join("cases/stops");
+    std::fs::create_dir_all(&case).unwrap();
+    std::fs::write(case.join("input.csv"), "ServiceName,BilledCost\nEC2,1\npanic,2\n").unwrap();
+    std::fs::write(case.join("config.json"), "{}").unwrap();
+    std::fs::write(case.join("expected.csv"), "Charge,x_CustomerCost,x_Treatment,Reason\n1,1,keep,EC2\n2,2,keep,\n").unwrap();
+    let component = root().join("tests/fixtures/dist/logs.wasm").display().to_string();
+    let tried =
+        |more: &[&str]| rerate(&[&["plugin", "test", dir.path().to_str().unwrap(), "--sandbox", "--component", &component], more].concat());
+    let ran = tried(&[]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    for told in
+        ["the rule crashed in `decide`: ", "src/lib.rs:", "log: opened for 2026-09-01", "log: deciding on panic", "log: panicked at"]
+    {
+        assert!(ran.stdout.contains(told), "{told:?} is not in\n{}", ran.stdout);
+    }
+    let json: serde_json::Value = serde_json::from_str(&tried(&["--json"]).stdout).unwrap();
+    assert!(json["sandbox"][0]["problems"][0].as_str().unwrap().contains("src/lib.rs:"), "{json}");
+    assert_eq!(json["sandbox"][0]["log"][0], "opened for 2026-09-01");
+
+    // What is expected says where nothing, since that changes with every build.
+    assert_eq!(tried(&["--update"]).code, 0);
+    assert_eq!(std::fs::read_to_string(case.join("expected.csv")).unwrap(), "Failed,Reason\n1,the rule crashed in `decide`\n");
+    assert_eq!(tried(&[]).code, 0);
+}

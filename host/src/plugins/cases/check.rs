@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use super::case::Case;
 use super::difference::{Differences, differences};
 use super::folder::unbundle;
-use super::run::{Arrangement, run};
+use super::outcome::{Outcome, stable};
+use super::run::{Arrangement, Ran, run};
+use crate::domain::rated::RunLogs;
 use crate::sandbox::{Meter, Plugin, Usage, sections};
 
 /// Seeds of the orders that are tried: fixed, so that a failure is there again tomorrow.
@@ -19,6 +21,8 @@ pub enum Problem {
     NothingExpected,
     /// Against `expected.csv`.
     Mismatch(Differences),
+    /// It failed, which nobody expected, or not so: in the daemon's words, with the place in the rule's sources.
+    Failed(String),
     /// A second run of the same gave something else.
     NotRepeatable(Differences),
     /// Another order of the charges gave something else.
@@ -57,7 +61,7 @@ impl fmt::Display for Problem {
                 )
             }
             Self::OverLimit { what, used, limit } => write!(f, "{what}: {used} used, limits.toml allows {limit}"),
-            Self::Rating(reason) => f.write_str(reason),
+            Self::Failed(reason) | Self::Rating(reason) => f.write_str(reason),
         }
     }
 }
@@ -70,6 +74,8 @@ pub struct Report {
     pub text: Option<String>,
     /// None: the case passes.
     pub problems: Vec<Problem>,
+    /// What the rule wrote in the first run.
+    pub logs: RunLogs,
     /// What one run used.
     pub usage: Usage,
     pub elapsed: Duration,
@@ -93,7 +99,7 @@ pub fn check(plugin: &Arc<Plugin>, case: &Case) -> Report {
     }
     let Some(text) = report.text.clone() else { return report };
     let again = |arrangement: &Arrangement| match run(plugin, case, arrangement) {
-        Ok(outcome) => differences(&text, &outcome.to_text()),
+        Ok(ran) => differences(&text, &ran.outcome.to_text()),
         Err(error) => differences(&text, &error.to_string()),
     };
     report.problems.extend(again(&plain).map(Problem::NotRepeatable));
@@ -116,16 +122,24 @@ fn compare(plugin: &Arc<Plugin>, case: &Case) -> Report {
     let meter = Arc::new(Meter::default());
     let metered = plugin.with(plugin.limits().clone(), Some(Arc::clone(&meter)));
     let started = Instant::now();
-    let outcome = run(&metered, case, &Arrangement::plain(case.batch.rows));
+    let ran = run(&metered, case, &Arrangement::plain(case.batch.rows));
     let elapsed = started.elapsed();
-    let (text, mut problems) = match outcome.map(|outcome| outcome.to_text()) {
-        Err(error) => (None, vec![Problem::Rating(error.to_string())]),
-        Ok(text) => {
-            let problem = match &case.files.expected {
-                None => Some(Problem::NothingExpected),
-                Some(expected) => differences(expected, &text).map(Problem::Mismatch),
+    let (text, mut problems, logs) = match ran {
+        Err(error) => (None, vec![Problem::Rating(error.to_string())], RunLogs::default()),
+        Ok(Ran { outcome, logs }) => {
+            let text = outcome.to_text();
+            let mut problems: Vec<Problem> = match &case.files.expected {
+                None => vec![Problem::NothingExpected],
+                Some(expected) => differences(expected, &text).map(Problem::Mismatch).into_iter().collect(),
             };
-            (Some(text), problem.into_iter().collect())
+            // The text is the same in every build, so the place in the code is not in it.
+            if let Outcome::Failed(reason) = outcome
+                && !problems.is_empty()
+                && stable(&reason) != reason
+            {
+                problems.insert(0, Problem::Failed(reason));
+            }
+            (Some(text), problems, logs)
         }
     };
     let usage = meter.usage();
@@ -135,7 +149,7 @@ fn compare(plugin: &Arc<Plugin>, case: &Case) -> Report {
             problems.push(Problem::OverLimit { what, used, limit });
         }
     }
-    Report { case: case.name().to_owned(), text, problems, usage, elapsed }
+    Report { case: case.name().to_owned(), text, problems, logs, usage, elapsed }
 }
 
 /// Halves, thirds, and single rows where that is not many instances.

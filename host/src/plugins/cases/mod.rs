@@ -31,4 +31,4 @@ pub use coverage::Coverage;
 pub use difference::{Difference, Differences, differences};
 pub use folder::{CaseFiles, bundle, read_folder, unbundle};
 pub use outcome::{Outcome, RatedCharge};
-pub use run::{Arrangement, run};
+pub use run::{Arrangement, Ran, run};

@@ -105,7 +105,7 @@ fn push_charges(text: &mut String, charges: &[RatedCharge], relabelled: &BTreeMa
 }
 
 /// A crash or a stop without the place in the code: that is another in every build.
-fn stable(reason: &str) -> &str {
+pub(super) fn stable(reason: &str) -> &str {
     match reason.split_once("`: ") {
         Some((crash, _)) if crash.starts_with("the rule crashed in `") => &reason[..=crash.len()],
         _ => reason.split_once("; it was in ").map_or(reason, |(stopped, _)| stopped),

@@ -8,7 +8,7 @@ use super::case::Case;
 use super::outcome::{Outcome, RatedCharge};
 use crate::domain::charge::LINE_TYPE;
 use crate::domain::progress::Progress;
-use crate::domain::rated::{GroupRef, RatedGroup};
+use crate::domain::rated::{GroupRef, RatedGroup, RunLogs};
 use crate::domain::rule::{Capability, Finding, Line, Treatment};
 use crate::rating::{ChainRule, Input, MonthError, Owners, RunInput, RunOutcome, rate_month};
 use crate::sandbox::{ConfigureError, Plugin};
@@ -42,15 +42,29 @@ impl Arrangement {
     }
 }
 
+/// What a rule did to a case, and what it wrote meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    pub outcome: Outcome,
+    /// Where the rule's run is rated at all.
+    pub logs: RunLogs,
+}
+
+impl From<Outcome> for Ran {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, logs: RunLogs::default() }
+    }
+}
+
 /// Rates the case.
 ///
 /// # Errors
 /// When the rating itself cannot be done, such as amounts whose sum leaves the range; a rule that fails is an outcome.
-pub fn run(plugin: &Arc<Plugin>, case: &Case, arrangement: &Arrangement) -> Result<Outcome, MonthError> {
+pub fn run(plugin: &Arc<Plugin>, case: &Case, arrangement: &Arrangement) -> Result<Ran, MonthError> {
     match plugin.configure(&case.files.config, &case.bill) {
         Ok(_) => {}
-        Err(ConfigureError::Refused(error)) => return Ok(Outcome::Refused(error)),
-        Err(ConfigureError::Failed(failure)) => return Ok(Outcome::Failed(failure.to_string())),
+        Err(ConfigureError::Refused(error)) => return Ok(Outcome::Refused(error).into()),
+        Err(ConfigureError::Failed(failure)) => return Ok(Outcome::Failed(failure.to_string()).into()),
     }
     let mut groups = Vec::with_capacity(arrangement.groups.len());
     let mut rows_of_group = Vec::with_capacity(arrangement.groups.len());
@@ -88,12 +102,13 @@ pub fn run(plugin: &Arc<Plugin>, case: &Case, arrangement: &Arrangement) -> Resu
         },
     })?;
     match month.runs.pop() {
-        Some(Ok(outcome)) => {
+        Some(Ok(mut outcome)) => {
+            let logs = std::mem::take(&mut outcome.logs);
             let rated = written.into_inner().unwrap_or_else(PoisonError::into_inner);
-            Ok(gather(plugin, case, &rows_of_group, &rated, outcome))
+            Ok(Ran { outcome: gather(plugin, case, &rows_of_group, &rated, outcome), logs })
         }
-        Some(Err(failure)) => Ok(Outcome::Failed(failure.reason)),
-        None => Ok(Outcome::Failed("it was not rated".to_owned())),
+        Some(Err(failure)) => Ok(Ran { outcome: Outcome::Failed(failure.reason), logs: failure.logs }),
+        None => Ok(Outcome::Failed("it was not rated".to_owned()).into()),
     }
 }
 

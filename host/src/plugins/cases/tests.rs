@@ -64,7 +64,7 @@ fn a_charging_rule_is_told_what_it_charged_before() {
         ..CaseFiles::default()
     };
     let capped = Case::parse(files, "cases/cap").unwrap();
-    let text = run(&rule("charge"), &capped, &Arrangement::plain(1)).unwrap().to_text();
+    let text = run(&rule("charge"), &capped, &Arrangement::plain(1)).unwrap().outcome.to_text();
     assert!(text.starts_with("Line,ChargeCategory,"), "{text}");
     assert!(text.contains(",-40,"), "{text}");
     assert!(!text.contains("Charge,"), "it cannot change charges: {text}");

@@ -121,7 +121,9 @@ fn sandboxed(plugin: &Arc<Plugin>, cases: &mut [Case], update: Option<&Path>) ->
     for case in cases {
         let mut checked = cases::check(plugin, case);
         let mut updated = false;
-        let is_expectation = |problem: &cases::Problem| matches!(problem, cases::Problem::NothingExpected | cases::Problem::Mismatch(_));
+        let is_expectation = |problem: &cases::Problem| {
+            matches!(problem, cases::Problem::NothingExpected | cases::Problem::Mismatch(_) | cases::Problem::Failed(_))
+        };
         if let (Some(dir), Some(text)) = (update, checked.text.clone())
             && checked.problems.iter().all(is_expectation)
         {
@@ -140,6 +142,8 @@ fn sandboxed(plugin: &Arc<Plugin>, cases: &mut [Case], update: Option<&Path>) ->
             updated,
             elapsed: checked.elapsed,
             usage: Some(report::Used::of(&checked, plugin)),
+            log_cut: checked.logs.cut,
+            log: checked.logs.lines.into_iter().map(|line| line.message).collect(),
             text: checked.text,
         });
     }

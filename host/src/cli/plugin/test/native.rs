@@ -106,6 +106,8 @@ fn answer(case: &Case, answers: &Path, golden: &str, hosted: Option<&[CaseResult
         charges: case.batch.rows,
         problems,
         updated: false,
+        log: Vec::new(),
+        log_cut: 0,
         elapsed: Duration::ZERO,
         usage: None,
         text,

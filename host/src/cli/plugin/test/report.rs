@@ -44,6 +44,12 @@ pub(super) struct CaseResult {
     pub(super) problems: Vec<String>,
     /// Whether expected.csv was written.
     pub(super) updated: bool,
+    /// What the rule wrote, in the sandbox.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) log: Vec<String>,
+    /// Lines that were too many to keep.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) log_cut: u64,
     #[serde(skip)]
     pub(super) elapsed: Duration,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,6 +57,14 @@ pub(super) struct CaseResult {
     /// The outcome.
     #[serde(skip)]
     pub(super) text: Option<String>,
+}
+
+/// Lines of a failing case's log that are shown: the end says most, `--json` has all that were kept.
+const LOG_LINES_MAX: usize = 20;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl CaseResult {
@@ -183,6 +197,14 @@ fn problems(results: &[CaseResult]) {
     }
     for case in results.iter().filter(|case| !case.passes()) {
         output::print(&format!("  {}:\n{}", case.name, indented(&case.problems.join("\n"))));
+        let hidden = case.log.len().saturating_sub(LOG_LINES_MAX);
+        if hidden > 0 {
+            output::print(&format!("      log: {hidden} earlier lines, all with --json"));
+        }
+        case.log[hidden..].iter().for_each(|line| output::print(&format!("      log: {line}")));
+        if case.log_cut > 0 {
+            output::print(&format!("      log: {} more lines were not kept", output::count(case.log_cut)));
+        }
     }
 }
 
