@@ -50,7 +50,12 @@ fn a_published_run_is_verified_previewed_and_held_against_another_build() {
     let run = id(&runs["items"][0]);
 
     let listed = on(&server, dir.path(), &["run", "list", "--published"]);
-    assert!(listed.code == 0 && listed.stdout.contains(&run) && listed.stdout.contains("634.76"), "{}{}", listed.stdout, listed.stderr);
+    assert!(
+        listed.code == 0 && listed.stdout.contains(&run) && listed.stdout.contains("634.76") && listed.stdout.contains("Northwind"),
+        "{}{}",
+        listed.stdout,
+        listed.stderr
+    );
     let shown = on(&server, dir.path(), &["run", "show", &run]);
     assert!(shown.stdout.contains("Plus ten") && shown.stdout.contains("57.71"), "{}", shown.stdout);
 
@@ -62,7 +67,7 @@ fn a_published_run_is_verified_previewed_and_held_against_another_build() {
     // The rule under another configuration, before anybody is charged by it.
     let config = dir.path().join("config.json");
     std::fs::write(&config, r#"{"percent": "20"}"#).unwrap();
-    let preview = ["preview", "--rule", &rule, "--config", config.to_str().unwrap(), "--tenant", "Northwind", "--period", "2026-09"];
+    let preview = ["preview", "--rule", "Plus ten", "--config", config.to_str().unwrap(), "--tenant", "Northwind", "--period", "2026-09"];
     let told = on(&server, dir.path(), &preview);
     assert_eq!(told.code, 0, "{}", told.stderr);
     for part in ["Northwind", "634.76", "692.46", "+57.71", "Plus ten", "Lines that change most"] {
@@ -73,6 +78,21 @@ fn a_published_run_is_verified_previewed_and_held_against_another_build() {
     assert_eq!(exact["months"][0]["difference"]["by_rule"][0]["after"], "115.41056");
     assert_eq!(server.get("/v1/runs?published=true"), runs, "a preview publishes nothing");
     assert_eq!(server.get("/v1/previews")["items"], json!([]), "the command line leaves no preview behind");
+
+    // A chain without a rule is rather a mistake in the file than a month at cost.
+    let chain = dir.path().join("chain.toml");
+    for (text, told) in [
+        ("", "has no [[rule]]"),
+        ("[[rules]]\ntitle = \"a\"\n", "line 1, column 3"),
+        ("[[rule]]\nplugin = \"markup\"\n", "missing field `title`"),
+        ("[[rule]]\ntitle = \"a\"\nplugin = \"markup\"\nconfg = {}\n", "line 4, column 1"),
+    ] {
+        std::fs::write(&chain, text).unwrap();
+        let refused = on(&server, dir.path(), &["preview", "--chain", chain.to_str().unwrap()]);
+        assert!(refused.code == 2 && refused.stderr.contains(told), "{text}: {}", refused.stderr);
+    }
+    let nothing = on(&server, dir.path(), &["preview", "--period", "2026-09"]);
+    assert!(nothing.code == 2 && nothing.stderr.contains("--plugin") && nothing.stderr.contains("--rule"), "{}", nothing.stderr);
 
     // One that was asked for over HTTP stays until it is deleted.
     let asked = json!({"rules": [{"rule_id": rule, "config": {"percent": "20"}}], "periods": ["2026-09"]});
@@ -95,6 +115,17 @@ fn a_published_run_is_verified_previewed_and_held_against_another_build() {
     assert_eq!(server.get("/v1/runs?published=true"), runs, "nor does a pushed version that is not active");
 
     let active = server.get("/v1/plugins/markup")["active_digest"].as_str().unwrap().to_owned();
+    let already = on(&server, dir.path(), &["preview", "--plugin", &active[..12]]);
+    assert!(already.code == 0 && already.stdout.contains("were rated just so already"), "{}{}", already.stdout, already.stderr);
+
+    // A version of a plugin that has no active one is known too, and has nothing to run beside.
+    let rounding = root().join("tests/fixtures/dist/rounding-markup.wasm").display().to_string();
+    let pushed = on(&server, dir.path(), &["plugin", "push", &rounding, "--json"]).json();
+    let digest = pushed["digest"].as_str().unwrap();
+    let unused = on(&server, dir.path(), &["preview", "--plugin", &digest[..12]]);
+    assert!(unused.code == 0 && unused.stdout.contains("no chain of these months has it"), "{}{}", unused.stdout, unused.stderr);
+    let beside = on(&server, dir.path(), &["shadow", "start", &digest[..12]]);
+    assert!(beside.code == 1 && beside.stderr.contains("rounding-markup has no active version"), "{}", beside.stderr);
     let diff = ["plugin", "diff", &active[..12], build.to_str().unwrap(), "--period", "2026-09", "--tenant", "Northwind", "--json"];
     let same = on(&server, dir.path(), &diff).json();
     assert_eq!(
@@ -135,6 +166,21 @@ fn two_versions_are_compared_over_a_bill_without_a_daemon() {
     std::fs::write(&build, another_build(&std::fs::read(root().join("plugins/dist/markup.wasm")).unwrap())).unwrap();
     let same = diff(build.to_str().unwrap(), &[]);
     assert!(same.code == 0 && same.stdout.contains("the same: "), "{}{}", same.stdout, same.stderr);
+    // What cannot be compared is said before anything is rated.
+    std::fs::write(&config, r#"{"percent": 7}"#).unwrap();
+    let refused = diff("markup", &[]);
+    assert!(refused.code == 2 && refused.stderr.contains("A: /percent of the configuration: "), "{}", refused.stderr);
+    std::fs::write(&config, "{}").unwrap();
+    let refused = diff("tests/fixtures/dist/rounding-markup.wasm", &[]);
+    assert!(refused.code == 2 && refused.stderr.contains(": the configuration: "), "{}", refused.stderr);
+    let empty = dir.path().join("empty.csv");
+    let header = std::fs::read_to_string(root().join(BILL)).unwrap().lines().next().unwrap().to_owned();
+    std::fs::write(&empty, header + "\n").unwrap();
+    let over = |bill: &[&str]| rerate(&[&["plugin", "diff", "markup", "markup"], bill].concat());
+    let nothing = over(&["--bill", empty.to_str().unwrap()]);
+    assert!(nothing.code == 2 && nothing.stderr.contains("empty.csv has no charges"), "{}{}", nothing.stdout, nothing.stderr);
+    let neither = over(&[]);
+    assert!(neither.code == 2 && neither.stderr.contains("--bill") && neither.stderr.contains("--period"), "{}", neither.stderr);
     let refused = diff("Cargo.toml", &[]);
     assert!(refused.code == 2 && refused.stderr.contains("Cargo.toml is refused"), "{}", refused.stderr);
 }

@@ -39,7 +39,7 @@ fn cut(text: &str) -> String {
 
 pub(super) fn print_preview(result: &PreviewResult, lines: usize) {
     if result.months.is_empty() {
-        output::print("nothing changes: no chain of these months has it");
+        output::print(&nothing_changes(result));
         return;
     }
     let mut months: Vec<&MonthDifference> = result.months.iter().collect();
@@ -82,6 +82,7 @@ pub(super) fn print_preview(result: &PreviewResult, lines: usize) {
     }
     let unsaid = [
         (result.untouched, "months do not have it in their chain"),
+        (result.already, "months have it just so already"),
         (result.same, "months come out the same"),
         (result.skipped.len() as u64, "months or tenants cannot be previewed"),
     ];
@@ -91,6 +92,17 @@ pub(super) fn print_preview(result: &PreviewResult, lines: usize) {
     for skipped in result.skipped.iter().take(5) {
         let period = skipped.period.map_or_else(String::new, |period| format!(" {period}"));
         output::complain(&format!("  {}{period}: {}", skipped.tenant, skipped.reason));
+    }
+}
+
+fn nothing_changes(result: &PreviewResult) -> String {
+    match (result.already, result.untouched) {
+        (0, _) => "nothing changes: no chain of these months has it".to_owned(),
+        (_, 0) => "nothing changes: these months were rated just so already".to_owned(),
+        (already, untouched) => {
+            let [already, untouched] = [already, untouched].map(output::count);
+            format!("nothing changes: {already} months were rated just so already, {untouched} do not have it in their chain")
+        }
     }
 }
 

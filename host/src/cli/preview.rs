@@ -1,5 +1,6 @@
 //! `rerate preview`: what a change would do to published months, computed by the daemon before it is made; and the previews that it keeps.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,12 +11,12 @@ use super::client::{Call, Client, encode};
 use super::shown::text;
 use super::{Failure, difference, output, tenant};
 use crate::domain::period::Period;
-use crate::jobs::preview::{PreviewRequest, PreviewResult, RuleChange, VersionChange};
+use crate::jobs::preview::{ChainRuleChange, PreviewRequest, PreviewResult, RuleChange, VersionChange};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   rerate preview --plugin my-markup.wasm --period 2026-09           a version that is not active yet
-  rerate preview --rule rul_01m8 --config new.json --tenant Acme    a rule under another configuration
+  rerate preview --rule \"5 % more\" --config new.json --tenant Acme  a rule under another configuration
   rerate preview --chain chain.toml --period 2026-08 --period 2026-09
   rerate preview --plugin my-markup.wasm --json | jq '.totals[] | {currency, before, after, delta}'
   rerate preview list                                               those that the daemon keeps: made by its API, or interrupted
@@ -39,20 +40,21 @@ const ASKED_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(group = clap::ArgGroup::new("change").args(["plugin", "rule", "chain"]).required(true))]
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
     /// A version of a plugin for the rules that follow it: a component's file, or the digest of a stored one
     #[arg(long, value_name = "FILE|DIGEST", conflicts_with_all = ["rule", "chain"])]
     plugin: Option<String>,
-    /// A rule, by its id, that is to change
-    #[arg(long, value_name = "ID", conflicts_with = "chain", requires = "config")]
+    /// A rule, by its title or id, that is to change
+    #[arg(long, value_name = "TITLE|ID", conflicts_with = "chain", requires = "config")]
     rule: Option<String>,
     /// Its other configuration, a JSON file
     #[arg(long, value_name = "FILE", requires = "rule")]
     config: Option<PathBuf>,
     /// Another chain for every tenant
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["plugin", "rule"])]
+    #[arg(long, value_name = "FILE")]
     chain: Option<PathBuf>,
     #[command(flatten)]
     over: Over,
@@ -112,6 +114,32 @@ impl Over {
     }
 }
 
+/// A chain as a person writes it.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChainFile {
+    #[serde(default)]
+    rule: Vec<ChainRule>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChainRule {
+    rule_id: Option<String>,
+    title: String,
+    plugin: String,
+    digest: Option<String>,
+    #[serde(default)]
+    config: serde_json::Map<String, Value>,
+}
+
+impl From<ChainRule> for ChainRuleChange {
+    fn from(rule: ChainRule) -> Self {
+        let ChainRule { rule_id, title, plugin, digest, config } = rule;
+        Self { rule_id, title, plugin, digest, config: config.into() }
+    }
+}
+
 pub fn run(args: Args) -> Result<(), Failure> {
     match &args.command {
         Some(Command::List(args)) => return list(args),
@@ -129,18 +157,14 @@ pub fn run(args: Args) -> Result<(), Failure> {
         request.plugin = Some(VersionChange { name, digest, against: None, pinned: false });
     } else if let (Some(rule), Some(config)) = (&args.rule, &args.config) {
         let config = serde_json::from_str(&read(config)?).map_err(|error| Failure::input(format!("{}: {error}", config.display())))?;
-        request.rules = Some(vec![RuleChange { rule_id: rule.clone(), config: Some(config), digest: None }]);
+        let rule_id = text(&super::rule::named(&client, rule)?["id"]);
+        request.rules = Some(vec![RuleChange { rule_id, config: Some(config), digest: None }]);
     } else if let Some(chain) = &args.chain {
-        let text = read(chain)?;
-        let file: Value = toml::from_str(&text).map_err(|error| Failure::input(format!("{}: {error}", chain.display())))?;
-        let mut rules = file["rule"].as_array().cloned().unwrap_or_default();
-        for rule in &mut rules {
-            if rule["config"].is_null() {
-                rule["config"] = json!({});
-            }
+        let file: ChainFile = toml::from_str(&read(chain)?).map_err(|error| Failure::input(format!("{}: {error}", chain.display())))?;
+        if file.rule.is_empty() {
+            return Err(Failure::input(format!("{} has no [[rule]]", chain.display())).next("rerate preview --help shows such a file"));
         }
-        let rules = serde_json::from_value(rules.into()).map_err(|error| Failure::input(format!("{}: {error}", chain.display())))?;
-        request.chain = Some(rules);
+        request.chain = Some(file.rule.into_iter().map(ChainRuleChange::from).collect());
     }
     let result = compute(&client, &request)?;
     tell(&result, args.top, args.call.json)
@@ -228,15 +252,32 @@ pub(super) fn version_of(client: &Client, text: &str) -> Result<(String, String)
         let part = |name: &str| pushed[name].as_str().map(str::to_owned);
         return part("name").zip(part("digest")).ok_or_else(|| Failure::run("the daemon does not say what the component is"));
     }
-    for plugin in client.list("/v1/plugins")? {
-        let name = plugin["name"].as_str().unwrap_or_default();
-        let versions = client.list(&format!("/v1/plugins/{}/versions", encode(name)))?;
-        let digests = versions.iter().filter_map(|version| version["digest"].as_str());
-        let mut found = digests.filter(|digest| *digest == text || (text.len() >= 8 && digest.starts_with(text)));
-        if let Some(digest) = found.next() {
-            return Ok((name.to_owned(), digest.to_owned()));
-        }
+    let mut found = if text.len() >= DIGEST_LETTERS_MIN { versions_that_begin(client, &text.to_lowercase())? } else { BTreeSet::new() };
+    match (found.pop_first(), found.len()) {
+        (Some(version), 0) => Ok(version),
+        (Some(_), more) => Err(Failure::input(format!("{} versions begin with {text}; write more of the digest", more + 1))),
+        (None, _) => Err(Failure::input(format!("{text} is neither a file nor a version that the daemon has"))
+            .next(format!("the path of a .wasm file, or {DIGEST_LETTERS_MIN} letters of a digest or more"))),
     }
-    Err(Failure::input(format!("{text} is neither a file nor a version that the daemon has"))
-        .next("the path of a .wasm file, or the first eight digits or more of a digest"))
+}
+
+/// A shorter text is rather a name of a file.
+pub(super) const DIGEST_LETTERS_MIN: usize = 6;
+
+/// Plugins and digests of the versions whose digest begins so, active or not.
+pub(super) fn versions_that_begin(client: &Client, begins: &str) -> Result<BTreeSet<(String, String)>, Failure> {
+    let mut found = BTreeSet::new();
+    let mut add = |name: &Value, version: &Value| {
+        let digest = version["digest"].as_str().filter(|digest| digest.starts_with(begins));
+        found.extend(name.as_str().zip(digest).map(|(name, digest)| (name.to_owned(), digest.to_owned())));
+    };
+    // A plugin without an active version is not listed, but how its version came in is.
+    for deployment in client.list("/v1/deployments?state=ready")? {
+        add(&deployment["name"], &deployment);
+    }
+    for plugin in client.list("/v1/plugins")? {
+        let versions = client.list(&format!("/v1/plugins/{}/versions", encode(plugin["name"].as_str().unwrap_or_default())))?;
+        versions.iter().for_each(|version| add(&plugin["name"], version));
+    }
+    Ok(found)
 }

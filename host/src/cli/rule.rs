@@ -243,7 +243,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// A rule by its title or id.
-fn named(client: &Client, rule: &str) -> Result<Value, Failure> {
+pub(super) fn named(client: &Client, rule: &str) -> Result<Value, Failure> {
     let found = find(&client.list("/v1/rules")?, rule, "title").cloned();
     found.ok_or_else(|| Failure::input(format!("there is no rule {rule}")).next("rerate rule list"))
 }
@@ -257,7 +257,10 @@ fn config(inline: Option<&str>, file: Option<&PathBuf>) -> Result<Option<Value>,
         (Some(inline), None) => ("--config".to_owned(), inline.to_owned()),
         (None, None) => return Ok(None),
     };
-    serde_json::from_str(&read).map(Some).map_err(|error| Failure::input(format!("{what} is not JSON: {error}")))
+    serde_json::from_str(&read).map(Some).map_err(|error| {
+        let failure = Failure::input(format!("{what} is not JSON: {error}"));
+        if file.is_none() && std::path::Path::new(&read).is_file() { failure.next(format!("--config-file {read}")) } else { failure }
+    })
 }
 
 fn list(args: &ListArgs) -> Result<(), Failure> {
@@ -414,4 +417,19 @@ fn overlaps(args: &OverlapArgs) -> Result<(), Failure> {
     });
     output::print(&output::table(&["tenant", "", "first", "then", ">charges", ">charged"], rows));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_where_json_is_wanted_is_told_its_option() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().display().to_string();
+        let failure = config(Some(&path), None).unwrap_err();
+        assert!(failure.message().starts_with("--config is not JSON: "), "{}", failure.message());
+        assert_eq!(failure.next, Some(format!("--config-file {path}")));
+        assert_eq!(config(Some("{"), None).unwrap_err().next, None);
+    }
 }

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::{Call, Client, encode, query};
 use super::shown::{items, money, text};
@@ -21,6 +21,13 @@ Examples:
   rerate run list --period 2026-09 --published --json | jq -r '.[].id' | xargs -n1 rerate run verify
 
 Exit code 0 when identical, 1 when it is not.";
+
+pub const EXAMPLES: &str = "\
+Examples:
+  rerate run list --period 2026-09
+  rerate run show run_01m80hy4wgvwg97wxtyd5g9jhb       rule by rule, or why it failed
+  rerate run retry run_01m80hy4wgvwg97wxtyd5g9jhb      after what it failed on is mended
+  rerate run verify run_01m80hy4wgvwg97wxtyd5g9jhb     the same bytes again, or the first difference";
 
 const LIST: &str = "\
 Examples:
@@ -142,10 +149,12 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
     if args.call.json {
         return Ok(output::print_json(&runs)?);
     }
+    let tenants = client.list("/v1/tenants")?;
+    let name = |id: &Value| tenants.iter().find(|tenant| tenant["id"] == *id).map_or_else(|| text(id), |tenant| text(&tenant["name"]));
     let rows = runs.iter().map(|run| {
         vec![
             text(&run["id"]),
-            text(&run["tenant_id"]),
+            name(&run["tenant_id"]),
             text(&run["period"]),
             text(&run["state"]),
             money(&run["billed"]),

@@ -112,7 +112,7 @@ pub struct Plan {
 
 /// A configuration that a rule refuses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{pointer}: {message}")]
+#[error("{}: {message}", if .pointer.is_empty() { "the configuration" } else { .pointer })]
 pub struct ConfigError {
     /// JSON pointer into the configuration; empty for the whole.
     pub pointer: String,

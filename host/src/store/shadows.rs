@@ -109,9 +109,12 @@ impl Store {
         let mut tx = self.begin().await?;
         let active: Option<String> =
             sqlx::query_scalar("SELECT active_digest FROM plugins WHERE name = $1").bind(plugin).fetch_optional(&mut *tx).await?;
-        let active = active.ok_or_else(|| StoreError::Invalid(format!("there is no plugin {plugin}")))?;
         let owner: Option<String> =
             sqlx::query_scalar("SELECT name FROM plugin_versions WHERE digest = $1").bind(digest).fetch_optional(&mut *tx).await?;
+        let active = active.ok_or_else(|| match owner.as_deref() == Some(plugin) {
+            true => StoreError::Conflict(format!("{plugin} has no active version to run beside: activate one first")),
+            false => StoreError::Invalid(format!("there is no plugin {plugin}")),
+        })?;
         if owner.as_deref() != Some(plugin) {
             return Err(StoreError::Invalid(format!("the plugin {plugin} has no version {digest}: push it first, without activating it")));
         }

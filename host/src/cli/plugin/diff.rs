@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::target;
 use crate::bills;
 use crate::cli::client::Call;
 use crate::cli::{Failure, difference, kept, output, preview};
 use crate::domain::period::Period;
 use crate::domain::progress::Progress;
+use crate::domain::rule::BillPeriod;
 use crate::jobs::address::Parts;
 use crate::jobs::compare::{Difference, Side, compare};
 use crate::jobs::ingest::ingest;
@@ -29,6 +31,7 @@ Examples:
   rerate plugin diff old.wasm new.wasm --bill cur.csv --json | jq '.[].delta'";
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("over what").args(["bill", "periods"]).required(true).multiple(true))]
 pub(super) struct Args {
     /// The version before: a component's file, a built-in's name (with --bill), or a digest (with --period)
     #[arg(value_name = "A")]
@@ -37,7 +40,7 @@ pub(super) struct Args {
     #[arg(value_name = "B")]
     after: String,
     /// Rate this bill with both, here: a file, or a folder of them
-    #[arg(long, value_name = "BILL", required_unless_present = "periods", conflicts_with = "periods")]
+    #[arg(long, value_name = "BILL", conflicts_with = "periods")]
     bill: Option<PathBuf>,
     /// The rule's configuration, a JSON file [default: {}]
     #[arg(long, value_name = "FILE", requires = "bill")]
@@ -101,11 +104,18 @@ fn here(args: &Args, bill: &Path) -> Result<(), Failure> {
             periods.entry(period.period).or_default().push((dir.clone(), period));
         }
     }
+    if periods.is_empty() {
+        return Err(Failure::input(format!("{} has no charges", bill.display())));
+    }
     let mut months = Vec::new();
     for (period, sources) in &periods {
         let rate = Rate { period: *period, sources, config: &config, scratch: scratch.path(), workers };
         let currencies: BTreeSet<&str> = sources.iter().flat_map(|(_, s)| &s.totals).map(|total| total.currency.as_str()).collect();
         for currency in currencies {
+            let month = BillPeriod { period: *period, currency: currency.to_owned() };
+            for (which, plugin) in [("A", &before), ("B", &after)] {
+                target::plan(plugin, &config, &month).map_err(|failure| failure.during(which))?;
+            }
             months.push(Month {
                 period: *period,
                 currency: currency.to_owned(),

@@ -1,10 +1,10 @@
 //! `rerate plugin inspect`: what a component is.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::portrait;
-use crate::cli::client::{Call, Client, encode};
+use crate::cli::client::{Call, Client};
+use crate::cli::preview::{self, DIGEST_LETTERS_MIN};
 use crate::cli::{Failure, output};
 use crate::store::TrustedKey;
 
@@ -25,9 +25,6 @@ pub(super) struct Args {
     call: Call,
 }
 
-/// A shorter text is rather a name of a file.
-const DIGEST_LETTERS_MIN: usize = 6;
-
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let shown = args.component.display().to_string();
     let is_digest = shown.len() >= DIGEST_LETTERS_MIN && shown.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -37,7 +34,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let component = client.get_bytes(&format!("/v1/plugins/versions/{digest}/component"))?;
         (component, format!("of {}", client.server()), Some(keys(&client)?))
     } else {
-        let component = std::fs::read(&args.component).map_err(|error| Failure::input(format!("{shown}: {error}")))?;
+        let component = std::fs::read(&args.component).map_err(|error| {
+            let failure = Failure::input(format!("{shown}: {error}"));
+            match args.component.is_dir() {
+                true => failure.next("rerate plugin build makes the component of a project's folder"),
+                false => failure.next(format!("a component's file, or {DIGEST_LETTERS_MIN} letters of a digest or more")),
+            }
+        })?;
         (component, shown, keys_if_asked(&args.call))
     };
     let portrait = portrait::paint(&component, keys.as_deref())?.map_err(|refusal| Failure::input(format!("{shown}: {refusal}")))?;
@@ -58,19 +61,9 @@ fn digest_of(client: &Client, begins: &str) -> Result<String, Failure> {
     if begins.len() == DIGEST_LETTERS {
         return Ok(begins.to_owned());
     }
-    let mut found = BTreeSet::new();
-    // A plugin without an active version is not listed, but how its version came in is.
-    for deployment in client.list("/v1/deployments?state=ready")? {
-        found.extend(deployment["digest"].as_str().filter(|digest| digest.starts_with(begins)).map(str::to_owned));
-    }
-    for plugin in client.list("/v1/plugins")? {
-        let name = plugin["name"].as_str().unwrap_or_default();
-        let versions = client.list(&format!("/v1/plugins/{}/versions", encode(name)))?;
-        let digests = versions.iter().filter_map(|version| version["digest"].as_str());
-        found.extend(digests.filter(|digest| digest.starts_with(begins)).map(str::to_owned));
-    }
+    let mut found = preview::versions_that_begin(client, begins)?;
     match found.len() {
-        1 => Ok(found.pop_first().unwrap_or_default()),
+        1 => Ok(found.pop_first().unwrap_or_default().1),
         0 => Err(Failure::input(format!("no file and no version of a plugin of {} is {begins}", client.server()))),
         several => Err(Failure::input(format!("{several} versions begin with {begins}; write more of the digest"))),
     }

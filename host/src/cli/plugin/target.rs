@@ -74,19 +74,23 @@ impl Opened {
 
     /// What the rule needs under a configuration.
     pub(super) fn plan(&self, config: &str, bill: &BillPeriod) -> Result<Plan, Failure> {
-        self.plugin.configure(config, bill).map_err(|error| match error {
-            ConfigureError::Refused(error) => {
-                let place = if error.pointer.is_empty() {
-                    "the configuration".to_owned()
-                } else {
-                    format!("{} of the configuration", error.pointer)
-                };
-                Failure::input(format!("{place}: {}", error.message))
-                    .next("--config FILE, a JSON object; `rerate plugin inspect` lists the fields")
-            }
-            ConfigureError::Failed(failure) => Failure::run(failure),
-        })
+        plan(&self.plugin, config, bill)
     }
+}
+
+/// What a rule needs under a configuration.
+pub(super) fn plan(plugin: &Plugin, config: &str, bill: &BillPeriod) -> Result<Plan, Failure> {
+    plugin.configure(config, bill).map_err(|error| match error {
+        ConfigureError::Refused(error) => {
+            let place = match error.pointer.as_str() {
+                "" => "the configuration".to_owned(),
+                pointer => format!("{pointer} of the configuration"),
+            };
+            Failure::input(format!("{place}: {}", error.message))
+                .next("--config FILE, a JSON object; `rerate plugin inspect` lists the fields")
+        }
+        ConfigureError::Failed(failure) => Failure::run(failure),
+    })
 }
 
 /// One month of an imported bill, in one currency.

@@ -85,6 +85,15 @@ impl Candidate {
         }
     }
 
+    /// Whether the chain has what changes.
+    pub(in crate::jobs) fn concerns(&self, chain: &[ChainEntry]) -> bool {
+        match self {
+            Self::Version { change, pinned } => chain.iter().any(|entry| entry.plugin == change.name && !pinned.contains(&entry.rule_id)),
+            Self::Rules(changes) => chain.iter().any(|entry| changes.contains_key(&entry.rule_id)),
+            Self::Chain(_) => true,
+        }
+    }
+
     /// What it is compared with: the chain as it ran, unless another version is asked for.
     pub(in crate::jobs) fn before(&self, chain: &[ChainEntry]) -> Vec<ChainEntry> {
         match self {

@@ -201,17 +201,17 @@ pub(in crate::jobs) fn compute(
         // Months of one period, since a later one may ask what an earlier one charged.
         let period = asked.recordings[at].run.period;
         let count = asked.recordings[at..].iter().take_while(|recording| recording.run.period == period).count().min(TOGETHER);
-        let (mut others, mut unchanged) = (Vec::new(), 0);
+        let mut others = Vec::new();
         for recording in &asked.recordings[at..at + count] {
             let (before, after) = (asked.candidate.before(&recording.run.chain), asked.candidate.after(&recording.run.chain));
             if before == after {
-                unchanged += 1;
+                let unchanged = if asked.candidate.concerns(&recording.run.chain) { &mut result.already } else { &mut result.untouched };
+                *unchanged += 1;
                 continue;
             }
             let earlier = after.iter().map(|entry| earlier_of_rule(recording, entry, &history, &simulated)).collect();
             others.push(Other { recording, before, after, earlier, quota: asked.quota(&recording.run.tenant_id) });
         }
-        result.untouched += unchanged;
         let compared = rate_other(replayer, &others, asked.request.top(), workers, progress)?;
         for (other, compared) in others.iter().zip(compared) {
             if let Ok((_, outcome)) = &compared {

@@ -144,6 +144,9 @@ pub struct PreviewResult {
     pub months: Vec<MonthDifference>,
     /// Months that do not have it.
     pub untouched: u64,
+    /// Months whose chain has it just so already.
+    #[serde(default)]
+    pub already: u64,
     /// Months that come out the same.
     pub same: u64,
     /// Months that the change makes fail.

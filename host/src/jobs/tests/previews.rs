@@ -91,10 +91,10 @@ async fn another_version_is_previewed_before_it_is_active_and_publishes_nothing(
         result.months.iter().map(|m| (m.tenant.as_str(), m.period.to_string())).collect::<Vec<_>>(),
         [("Acme", "2026-09".to_owned())]
     );
-    // The version that is active already changes no chain.
+    // The version that is active already is in every chain, and changes none.
     let active = world.store.plugin("fixture").await.unwrap().active_digest;
     let result = previewed(&world, &version(&active)).await;
-    assert_eq!((result.months.len(), result.untouched), (0, 4));
+    assert_eq!((result.months.len(), result.untouched, result.already), (0, 0, 4));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,4 +87,5 @@ async fn a_version_that_rated_a_kept_run_is_not_deleted() {
     fresh.shadow_end(&shadow.id, ShadowState::Dropped, None).await.unwrap();
     fresh.plugin_version_delete(&first, None).await.unwrap();
     assert_eq!(fresh.plugin("markup").await.unwrap().previous_digest, None, "there is nothing to roll back to");
+    assert_eq!(message(fresh.shadow_create("nothing", &second).await), "there is no plugin nothing");
 }
