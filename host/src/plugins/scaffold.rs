@@ -10,6 +10,9 @@ mod embedded {
 /// Longest name of a project: it becomes folder, crate and file names.
 const NAME_BYTES: usize = 60;
 
+/// Shorter ones collide with what compilers and their libraries call things.
+const NAME_BYTES_MIN: usize = 3;
+
 /// Names that some language or toolchain keeps for itself.
 const RESERVED: &[&str] = &[
     "abstract",
@@ -170,6 +173,8 @@ pub enum NameError {
     Letters,
     #[error("`{0}` means something to a compiler already; take a longer name")]
     Reserved(String),
+    #[error("a rule's name has at least {NAME_BYTES_MIN} letters")]
+    Short,
 }
 
 /// # Errors
@@ -179,10 +184,28 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
     if name.len() > NAME_BYTES || !name.starts_with(|first: char| first.is_ascii_lowercase()) || !name.split('-').all(word) {
         return Err(NameError::Letters);
     }
-    if RESERVED.contains(&name) || name.len() < 3 {
+    if RESERVED.contains(&name) {
         return Err(NameError::Reserved(name.to_owned()));
     }
+    if name.len() < NAME_BYTES_MIN {
+        return Err(NameError::Short);
+    }
     Ok(())
+}
+
+/// A name that is allowed and reads like one that is not: `my-rule` for `MyRule` and `my_rule`.
+pub fn name_like(name: &str) -> Option<String> {
+    let mut words = String::new();
+    let mut was_small = false;
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && was_small {
+            words.push('-');
+        }
+        was_small = letter.is_ascii_lowercase() || letter.is_ascii_digit();
+        words.push(if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' });
+    }
+    let like = words.split('-').filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-");
+    (like != name && name.is_ascii() && check_name(&like).is_ok()).then_some(like)
 }
 
 /// The files of a project that builds, by path.
@@ -268,9 +291,17 @@ mod tests {
         for name in ["", "My-rule", "my_rule", "-rule", "rule-", "my--rule", "9rule", "../rule", "règle", &"a".repeat(61)] {
             assert_eq!(check_name(name), Err(NameError::Letters), "{name}");
         }
-        for name in ["fn", "match", "std", "rerate-rule"] {
+        for name in ["match", "std", "rerate-rule"] {
             assert_eq!(check_name(name), Err(NameError::Reserved(name.to_owned())));
         }
+        assert_eq!(["x", "fn"].map(check_name), [Err(NameError::Short), Err(NameError::Short)]);
+    }
+
+    #[test]
+    fn a_name_that_is_refused_has_one_like_it_where_that_is_plain() {
+        let like = |name: &str| name_like(name).unwrap_or_default();
+        assert_eq!(["MyRule", "my_rule", "My Rule 2", "a--b"].map(like), ["my-rule", "my-rule", "my-rule-2", "a-b"]);
+        assert_eq!(["règle", "fn", "9rule", "", "x"].map(like), [""; 5]);
     }
 
     #[test]

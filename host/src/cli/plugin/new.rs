@@ -28,7 +28,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let files = scaffold::project(&args.name, args.lang, args.kind).map_err(|error| Failure::input(format!("{:?}: {error}", args.name)))?;
+    let files = scaffold::project(&args.name, args.lang, args.kind).map_err(|error| {
+        let failure = Failure::input(format!("{:?}: {error}", args.name));
+        match scaffold::name_like(&args.name) {
+            Some(name) => failure.next(name),
+            None => failure,
+        }
+    })?;
     let here = args.dir == Path::new(".");
     let folder = if here { PathBuf::from(&args.name) } else { args.dir.join(&args.name) };
     let failed = |path: &Path, error: std::io::Error| Failure::input(format!("{}: {error}", path.display()));
@@ -55,6 +61,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     output::print(&format!("{at}/{rule} is the rule; {at}/README.md says what it can do\n"));
     output::print(&format!("  cd {at}"));
     output::print(&format!("  {tests:24} its tests, natively"));
+    if let Some(install) = match args.lang {
+        Language::Rust => None,
+        Language::Js => Some("npm install"),
+        Language::Python => Some("pip install componentize-py"),
+    } {
+        output::print(&format!("  {install:24} once, for the component"));
+    }
     output::print("  rerate plugin build      the component");
     output::print("  rerate plugin test       its golden cases, in the sandbox");
     Ok(())

@@ -35,14 +35,22 @@ pub struct Built {
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     #[error(
-        "no compiler for {TARGET} found: run `rustup target add {TARGET}`, or on Debian, where rustup cannot, \
-         `apt-get install rustc-web rust-web-src`"
+        "no Rust compiler is installed: https://rustup.rs has one, then `rustup target add {TARGET}`; or on Debian \
+         `apt-get install cargo-web rust-web-src`"
+    )]
+    NoRust,
+    #[error(
+        "the Rust compiler here cannot compile for {TARGET}: run `rustup target add {TARGET}`, or on Debian, where rustup cannot, \
+         `apt-get install cargo-web rust-web-src`"
     )]
     NoCompiler,
     #[error(
-        "Debian's compiler needs rust-lld, which neither {0} nor /usr/bin has: `apt-get install lld` or reinstall the rustup toolchain"
+        "Debian's compiler in /usr/bin needs the linker {missing}, which is not installed: `apt-get install {package}`; or use rustup: \
+         `rustup target add {TARGET}`"
     )]
-    NoLinker(PathBuf),
+    NoLinker { missing: String, package: String },
+    #[error("cargo is not installed: https://rustup.rs has it and the compiler, or on Debian `apt-get install cargo-web`")]
+    NoCargo,
     #[error(
         "{} is no rule's project: it has no Cargo.toml (Rust), package.json (JavaScript) or pyproject.toml (Python); \
          `rerate plugin new` makes one", .0.display()

@@ -38,23 +38,36 @@ pub(super) fn component(dir: &Path) -> Result<Vec<u8>, BuildError> {
 
 fn find_compiler(dir: &Path) -> Result<Compiler, BuildError> {
     let sysroot = sysroot(&std::env::var_os("RUSTC").unwrap_or_else(|| ON_PATH.into()), dir);
+    let none = sysroot.as_os_str().is_empty();
     let rustlib = sysroot.join("lib/rustlib");
     if rustlib.join(TARGET).join("lib").is_dir() {
         return Ok(Compiler::Rustup { sysroot });
     }
     let sources = PathBuf::from(DEBIAN_SOURCES);
     if !Path::new(DEBIAN_RUSTC).exists() || !sources.join("library/std").is_dir() {
-        return Err(BuildError::NoCompiler);
+        return Err(if none { BuildError::NoRust } else { BuildError::NoCompiler });
     }
     // A rustup toolchain beside Debian's compiler has a linker too.
     let beside = self::sysroot(ON_PATH.as_ref(), dir).join("lib/rustlib");
     let inside = format!("{}-unknown-linux-gnu/bin/rust-lld", std::env::consts::ARCH);
-    let candidates = [rustlib.join(&inside), beside.join(&inside), PathBuf::from("/usr/bin/rust-lld")];
-    let linker = candidates.into_iter().find(|path| path.exists()).ok_or(BuildError::NoLinker(rustlib))?;
+    let candidates = [rustlib.join(&inside), beside.join(&inside), PathBuf::from(DEBIAN_LINKER)];
+    let linker = candidates.into_iter().find(|path| path.exists()).ok_or_else(|| no_linker(Path::new(DEBIAN_LINKER)))?;
     Ok(Compiler::Debian { sources, linker })
 }
 
 const ON_PATH: &str = "rustc";
+
+/// Debian's compiler comes with a link to a linker of one version, which is a package of its own.
+const DEBIAN_LINKER: &str = "/usr/bin/rust-lld";
+
+fn no_linker(link: &Path) -> BuildError {
+    let named = std::fs::read_link(link).ok().and_then(|to| to.file_name().map(|name| name.to_string_lossy().into_owned()));
+    let missing = link.display().to_string();
+    match named {
+        Some(package) => BuildError::NoLinker { missing: format!("{missing} -> {package}"), package },
+        None => BuildError::NoLinker { missing, package: "rust-web-llvm lld".to_owned() },
+    }
+}
 
 /// Where a compiler keeps its libraries; nowhere if there is none.
 fn sysroot(rustc: &OsStr, dir: &Path) -> PathBuf {
@@ -104,7 +117,10 @@ fn find_package(dir: &Path) -> Result<Package, BuildError> {
     if !manifest.is_file() {
         return Err(BuildError::NotACrate(dir.to_owned()));
     }
-    let answer = output(cargo(dir).args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let answer = output(cargo(dir).args(["metadata", "--no-deps", "--format-version", "1"])).map_err(|error| match error {
+        BuildError::Start { source, .. } if source.kind() == std::io::ErrorKind::NotFound => BuildError::NoCargo,
+        error => error,
+    })?;
     if !answer.status.success() {
         return Err(BuildError::Compile(String::from_utf8_lossy(&answer.stderr).into_owned()));
     }
@@ -127,7 +143,9 @@ fn find_package(dir: &Path) -> Result<Package, BuildError> {
 
 fn compile(dir: &Path, package: &Package, compiler: &Compiler) -> Result<Vec<u8>, BuildError> {
     let mut command = cargo(dir);
-    command.args(["rustc", "--lib", "--crate-type", "cdylib", "--release", "--target", TARGET, "--target-dir"]).arg(&package.target_dir);
+    command
+        .args(["rustc", "--quiet", "--lib", "--crate-type", "cdylib", "--release", "--target", TARGET, "--target-dir"])
+        .arg(&package.target_dir);
     // The same options whatever the crate's own profile says: small, since every version of every rule is kept and embedded, but row
     // logic as fast as it gets.
     let profile = [
@@ -170,10 +188,16 @@ fn compile(dir: &Path, package: &Package, compiler: &Compiler) -> Result<Vec<u8>
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join(&OsString::from("\x1f")));
     let answer = output(&mut command)?;
     if !answer.status.success() {
-        return Err(BuildError::Compile(String::from_utf8_lossy(&answer.stderr).into_owned()));
+        return Err(BuildError::Compile(of_author(&String::from_utf8_lossy(&answer.stderr))));
     }
     let module = package.target_dir.join(TARGET).join("release").join(&package.library).with_extension("wasm");
     std::fs::read(&module).map_err(|source| BuildError::File { path: module, source })
+}
+
+/// What the compiler says of the project, without what it says of the flags above.
+fn of_author(said: &str) -> String {
+    let blocks = said.split("\n\n").filter(|block| !block.trim_start().starts_with("warning: unstable feature specified"));
+    blocks.collect::<Vec<_>>().join("\n\n")
 }
 
 fn cargo_home() -> Option<PathBuf> {
@@ -184,4 +208,29 @@ fn cargo_home() -> Option<PathBuf> {
 /// The module with the contract's types, which the SDK's bindings left in it.
 fn componentize(module: &[u8]) -> anyhow::Result<Vec<u8>> {
     wit_component::ComponentEncoder::default().module(module)?.validate(true).encode()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_linker_that_is_missing_is_named_by_the_package_that_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("rust-lld");
+        assert!(no_linker(&link).to_string().contains("`apt-get install rust-web-llvm lld`"));
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("lld-22", &link).unwrap();
+            let told = no_linker(&link).to_string();
+            assert!(told.contains("rust-lld -> lld-22, which is not installed: `apt-get install lld-22`"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_compilers_word_on_our_own_flags_is_not_the_authors_concern() {
+        let said = "warning: unstable feature specified for `-Ctarget-feature`: `wide-arithmetic`\n  |\n  = note: not stable\n\n\
+                    error[E0425]: cannot find function\n --> src/lib.rs:5:1\n";
+        assert_eq!(of_author(said), "error[E0425]: cannot find function\n --> src/lib.rs:5:1\n");
+    }
 }
