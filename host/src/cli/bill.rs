@@ -22,11 +22,10 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a bill with every line type, as real files in the provider's folder layout; the same arguments give the same bytes
-    #[command(after_help = GENERATE_EXAMPLES)]
     Generate(Generate),
 }
 
-const GENERATE_EXAMPLES: &str = "\
+pub const EXAMPLES: &str = "\
 Examples:
   rerate bill generate --rows 100000 --out bills
   rerate bill generate --rows 10000000 --files 8 --format cur2 --compression parquet --out big

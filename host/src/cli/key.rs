@@ -12,6 +12,14 @@ use super::{Failure, output};
 use crate::clock::Clock;
 use crate::plugins::signature::{self, PrivateKey};
 
+pub const EXAMPLES: &str = "\
+Examples:
+  rerate key new --out release.key
+  rerate key trust ed25519:d75a98...511a --name \"Release team\"
+  rerate key list
+  rerate key revoke 6e673713dbd7c294913782e75d208787     what is active stays active
+  rerate key policy require";
+
 const NEW: &str = "\
 Example:
   rerate key new --out release.key
@@ -146,7 +154,7 @@ fn trust(args: &TrustArgs) -> Result<(), Failure> {
 
 fn list(args: &ListArgs) -> Result<(), Failure> {
     let keys = args.call.client()?.list("/v1/keys")?;
-    args.call.answer(&json!({ "items": keys }), || {
+    args.call.answer(&keys, || {
         let row = |key: &Value| {
             let state = key["revoked_at"].as_str().map_or_else(|| "trusted".to_owned(), |at| format!("revoked {at}"));
             vec![text(&key["id"]), text(&key["name"]), text(&key["created_at"]), state]

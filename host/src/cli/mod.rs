@@ -44,7 +44,8 @@ pub mod whoami;
 use std::fmt;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::builder::StyledStr;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::sandbox;
 
@@ -101,18 +102,19 @@ enum Command {
     #[command(after_help = whoami::EXAMPLES)]
     Whoami(whoami::Args),
     /// Work with bills: generate one
-    #[command(arg_required_else_help = true)]
+    #[command(arg_required_else_help = true, after_help = bill::EXAMPLES)]
     Bill(bill::Args),
     /// Work with the keys that sign components, and with a daemon's trust in them
-    #[command(arg_required_else_help = true)]
+    #[command(arg_required_else_help = true, after_help = key::EXAMPLES)]
     Key(key::Args),
     /// Work with plugins: start, build and try one; bring it into a daemon, activate and roll back
-    #[command(arg_required_else_help = true)]
+    #[command(arg_required_else_help = true, after_help = plugin::EXAMPLES)]
     Plugin(plugin::Args),
     /// See what a change would do to published months before it is made; list and delete previews
     #[command(after_help = preview::EXAMPLES)]
     Preview(preview::Args),
     /// Run the daemon
+    #[command(after_help = serve::EXAMPLES)]
     Serve(serve::Args),
     /// Rate bills by a chain of rules, without a daemon
     Rate(rate::Args),
@@ -135,10 +137,10 @@ enum Command {
     #[command(after_help = events::EXAMPLES)]
     Events(events::Args),
     /// Work with what a daemon has rated: list, show, compute again and compare
-    #[command(arg_required_else_help = true)]
+    #[command(arg_required_else_help = true, after_help = run::EXAMPLES)]
     Run(run::Args),
     /// Let a candidate version of a plugin run beside the active one
-    #[command(arg_required_else_help = true)]
+    #[command(arg_required_else_help = true, after_help = shadow::EXAMPLES)]
     Shadow(shadow::Args),
     /// Work with a daemon's tenants: list, make, suspend, unlink, delete, import a list
     #[command(arg_required_else_help = true, after_help = tenant::EXAMPLES)]
@@ -223,7 +225,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = compile_if_asked() {
         return code;
     }
-    let cli = Cli::parse(); // clap itself ends with 2 on bad usage
+    let cli = read_arguments(); // clap itself ends with 2 on bad usage
     let (format, traces) = match &cli.command {
         Command::Serve(args) => (args.log_format(), args.traces()),
         _ => (logging::LogFormat::Text, Ok(None)),
@@ -274,6 +276,24 @@ pub fn main() -> ExitCode {
     told(done)
 }
 
+fn read_arguments() -> Cli {
+    let matches = command().get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command()).exit())
+}
+
+/// The whole command line; a verb without examples of its own shows those of its noun.
+fn command() -> clap::Command {
+    fn with_examples(command: clap::Command, of_noun: Option<StyledStr>) -> clap::Command {
+        let own = command.get_after_help().cloned().or(of_noun);
+        let command = match own.clone() {
+            Some(examples) => command.after_help(examples),
+            None => command,
+        };
+        command.mut_subcommands(|verb| with_examples(verb, own.clone()))
+    }
+    Cli::command().mut_subcommands(|noun| with_examples(noun, None))
+}
+
 /// Says why something failed, and how that exits.
 fn told(done: Result<(), Failure>) -> ExitCode {
     let lost = || Failure::run("not all could be written to the standard output").next("where it goes: is that disk full?");
@@ -308,11 +328,24 @@ fn compile_if_asked() -> Option<ExitCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn every_argument_is_declared_without_contradiction() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_that_does_something_shows_examples() {
+        fn without(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+            let has = command.get_after_help().is_some_and(|help| help.to_string().contains("Example"));
+            if !has && !path.is_empty() {
+                found.push(path.to_owned());
+            }
+            command.get_subcommands().for_each(|verb| without(verb, format!("{path} {}", verb.get_name()).trim_start(), found));
+        }
+        let mut found = Vec::new();
+        without(&command(), "", &mut found);
+        assert_eq!(found, Vec::<String>::new());
     }
 
     #[test]

@@ -30,6 +30,12 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// How long other daemons take this one for starting, in milliseconds: compiling the built-in rules takes seconds.
 const STARTS_WITHIN_MILLIS: i64 = 120_000;
 
+pub const EXAMPLES: &str = "\
+Examples:
+  rerate serve --data /var/lib/rerate                              an empty folder will do; the token is in admin.token there
+  rerate serve --data /var/lib/rerate --listen 0.0.0.0:8080        for others, behind a proxy that ends TLS
+  rerate serve --data node1 --database postgres://db/rerate --lake s3://bucket/rerate     one of several daemons";
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folder for everything that the daemon keeps; made if it is not there

@@ -8,11 +8,12 @@ use super::shown::{money, text};
 use super::{Failure, difference, output, preview};
 use crate::jobs::shadow::ShadowSummary;
 
-const START: &str = "\
+pub const EXAMPLES: &str = "\
 Examples:
   rerate shadow start my-markup.wasm       pushed to the daemon, not activated, and looked at from now on
   rerate shadow show shd_01m8              what it would have changed so far
-  rerate shadow promote shd_01m8           make it the active version";
+  rerate shadow promote shd_01m8           make it the active version
+  rerate shadow drop shd_01m8              leave the active version as it is";
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -23,12 +24,10 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Rate every later run also under a candidate version
-    #[command(after_help = START)]
     Start(StartArgs),
     /// List shadows, oldest first
     List(ListArgs),
     /// Show what a candidate made of the runs since: how many come out otherwise, by tenant, rule and money
-    #[command(after_help = START)]
     Show(ShadowArgs),
     /// Make the candidate the active version and end its shadow
     Promote(ShadowArgs),

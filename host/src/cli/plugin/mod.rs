@@ -20,6 +20,14 @@ use clap::Subcommand;
 
 use super::Failure;
 
+pub const EXAMPLES: &str = "\
+Examples:
+  rerate plugin new my-rule --lang rust          a project that builds; or js, python
+  rerate plugin test my-rule                     its golden cases, natively and in the sandbox
+  rerate plugin run my-rule -i bills             what it does to a bill
+  rerate plugin push my-rule --activate          into a daemon, and live
+  rerate plugin rollback my-rule                 the version before again";
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
