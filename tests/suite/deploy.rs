@@ -76,7 +76,7 @@ fn a_component_is_pushed_activated_and_rolled_back_from_the_command_line() {
     let tried = server.cli(&["plugin", "push", &first, "--dry-run"]);
     assert_eq!(tried.code, 0, "{}", tried.stderr);
     assert!(tried.stdout.contains("would be accepted; nothing was kept"), "{}", tried.stdout);
-    assert_eq!(server.cli(&["plugin", "deployments", "--plugin", NAME, "--json"]).json()["items"], json!([]));
+    assert_eq!(server.cli(&["plugin", "deployments", "--plugin", NAME, "--json"]).json(), json!([]));
 
     let pushed = server.cli(&["plugin", "push", &first, "--activate"]);
     assert_eq!(pushed.code, 0, "{}", pushed.stderr);

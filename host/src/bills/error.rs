@@ -45,6 +45,8 @@ pub enum BillError {
     Manifest { path: PathBuf, what: String },
     #[error("manifest {} lists {file}, which is missing; fetch the export again, all files of it", .path.display())]
     MissingFile { path: PathBuf, file: String },
+    #[error("{file}: it has no header and no charges: the file is empty; export it again")]
+    Empty { file: String },
     #[error("{file}: no bill format fits its header. Looked for {looked_for}. The header starts {header}")]
     UnknownFormat { file: String, looked_for: String, header: String },
     #[error("{file}: looks like a {format} bill but has no column {column}; export it again with that column")]

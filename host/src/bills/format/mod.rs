@@ -59,6 +59,9 @@ impl Layout {
         }
         let Some(found) = found else {
             let shown: Vec<&str> = headers.iter().take(8).map(String::as_str).collect();
+            if shown.iter().all(|header| header.trim().is_empty()) {
+                return Err(BillError::Empty { file: file.to_owned() });
+            }
             return Err(BillError::UnknownFormat {
                 file: file.to_owned(),
                 looked_for: LOOKED_FOR.to_owned(),

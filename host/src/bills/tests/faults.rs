@@ -112,6 +112,7 @@ fn errors_name_the_file_the_line_and_the_column() {
     for (message, expected) in cases {
         assert!(message.starts_with(expected), "{message}\n  instead of\n{expected}");
     }
+    assert!(message("bill.csv", b"").contains("the file is empty"), "{}", message("bill.csv", b""));
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     let page = client.get(&address)?;
     if args.call.json {
-        output::print_json(&page)?;
+        output::print_json(&page["items"])?;
         return Ok(());
     }
     let rows = page["items"].as_array().into_iter().flatten().map(|deployment| {

@@ -127,8 +127,31 @@ fn conclude(args: &Args, deployment: &Value) -> Result<(), Failure> {
         }
         _ => {
             output::print(&format!("{name} {digest} is ready"));
-            output::complain(&format!("next: rerate plugin activate {name} {}", super::versions::short(digest)));
+            output::complain(&format!("next: rerate plugin {} {name} {}", next_verb(deployment), super::versions::short(digest)));
             Ok(())
         }
+    }
+}
+
+/// A warning at `ready` lists the rules that would stop working: activation would be refused.
+fn next_verb(deployment: &Value) -> &'static str {
+    let warned = steps(deployment).iter().any(|step| step["step"] == "ready" && step["outcome"] == "warned");
+    if warned { "check" } else { "activate" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_version_that_cannot_be_activated_yet_is_looked_at_next() {
+        let ended = |validated: &str, ready: &str| {
+            let step = |step: &str, outcome: &str| json!({ "step": step, "outcome": outcome });
+            json!({ "state": "ready", "steps": [step("validated", validated), step("ready", ready)] })
+        };
+        assert_eq!(next_verb(&ended("done", "done")), "activate");
+        assert_eq!(next_verb(&ended("warned", "done")), "activate", "an unsigned one, where the policy only warns");
+        assert_eq!(next_verb(&ended("done", "warned")), "check");
     }
 }
