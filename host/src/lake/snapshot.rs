@@ -20,6 +20,9 @@ use crate::domain::chunk::ChunkId;
 use crate::domain::columns::{Batch, NULL_TIME};
 use crate::domain::period::Period;
 
+/// Billing periods of one bill: each is an open file while it is read, and a run of each tenant afterwards. Nobody keeps twenty years in one.
+const MAX_PERIODS: usize = 240;
+
 /// One billing period of a snapshot, stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenPeriod {
@@ -79,7 +82,11 @@ impl SnapshotWriter {
             let batch = gathered.as_ref().unwrap_or(batch);
             groups.push((period, encode(batch)?));
             let contents = Contents::of(chunk, batch)?;
-            lock(&self.contents).entry(period).or_default().merge(contents)?;
+            let mut all = lock(&self.contents);
+            if all.len() >= MAX_PERIODS && !all.contains_key(&period) {
+                return Err(LakeError::TooLarge { what: "the list of a bill's billing periods", limit: MAX_PERIODS });
+            }
+            all.entry(period).or_default().merge(contents)?;
         }
         let bytes = groups.iter().map(|(_, group)| group.bytes.len()).sum();
         let lane = self.lane(chunk.file)?;

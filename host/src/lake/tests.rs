@@ -252,3 +252,19 @@ fn texts_that_no_row_uses_are_not_stored() {
     assert_eq!(Arc::unwrap_or_clone(column.values.clone()).iter().collect::<Vec<_>>(), ["one", "three"]);
     assert_eq!((column.get(0), column.get(1)), (Some("three"), Some("one")));
 }
+
+#[test]
+fn a_bill_of_more_periods_than_anybody_keeps_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let of = |periods: i64| {
+        let writer = SnapshotWriter::create(&dir.path().join(periods.to_string())).unwrap();
+        let rows = usize::try_from(periods).unwrap();
+        let mut batch = Batch::new(rows);
+        let starts = (0..periods).map(|period| SEPTEMBER - period * 31 * DAY).collect();
+        batch.push("BillingPeriodStart", Column::Time(TimeColumn { micros: starts }));
+        writer.append(ChunkId { file: 0, seq: 0 }, batch).map_err(|error| error.to_string())?;
+        Ok::<_, String>(writer.finish().unwrap().len())
+    };
+    assert!(of(230).unwrap() > 200);
+    assert_eq!(of(300).unwrap_err(), "the list of a bill's billing periods has more than 240");
+}
