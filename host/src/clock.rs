@@ -109,13 +109,22 @@ impl Clock {
         bytes
     }
 
-    /// A new id of the noun with this prefix: `tnt_...`. It sorts behind all that this process made before, so lists are in the order in
-    /// which their entries were made, even within a millisecond and when the machine's clock is set back.
+    /// A new id of the noun with this prefix: `tnt_...`. It sorts behind all that this process made before and all that it was told of by
+    /// [`Clock::follow`], so lists are in the order in which their entries were made, even within a millisecond and when the machine's clock
+    /// is set back.
     pub fn id(&self, prefix: &str) -> String {
         let millis = u64::try_from(self.now_millis()).unwrap_or_default();
         match &self.0 {
             Source::System => id::text(prefix, behind(&LAST, id::bits(millis, self.random()))),
             Source::Scripted(_) => id::text(prefix, id::bits(millis, self.random())),
+        }
+    }
+
+    /// Makes every new id sort behind this one, which another process has made.
+    pub fn follow(&self, id: &str) {
+        if let (Source::System, Some(bits)) = (&self.0, id::bits_of(id)) {
+            let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = bits.max(*last);
         }
     }
 }
@@ -126,7 +135,7 @@ static LAST: Mutex<u128> = Mutex::new(0);
 /// The next number, or one that is behind the last by 32 of its random bits where that is not less.
 fn behind(last: &Mutex<u128>, next: u128) -> u128 {
     let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-    *last = if next > *last { next } else { *last + 1 + (next & u128::from(u32::MAX)) };
+    *last = if next > *last { next } else { last.saturating_add(1 + (next & u128::from(u32::MAX))) };
     *last
 }
 

@@ -20,6 +20,17 @@ pub fn text(prefix: &str, bits: u128) -> String {
     format!("{prefix}_{digits}")
 }
 
+/// The [`bits`] of an id; none of a text that is none.
+pub fn bits_of(id: &str) -> Option<u128> {
+    let (_, digits) = id.rsplit_once('_')?;
+    let value = |digit: u8| ALPHABET.iter().position(|known| *known == digit);
+    // 26 digits are 130 bits.
+    if digits.len() != 26 || !matches!(digits.as_bytes().first(), Some(b'0'..=b'7')) {
+        return None;
+    }
+    digits.bytes().try_fold(0_u128, |bits, digit| Some(bits << 5 | value(digit)? as u128))
+}
+
 /// A text that is not an id of the wanted noun.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct NotAnId {
@@ -43,5 +54,15 @@ mod tests {
         let late = text("tnt", bits(1_700_000_000_001, [0; 10]));
         assert!(early < late);
         assert_eq!(early.len(), 4 + 26);
+    }
+
+    #[test]
+    fn an_id_is_read_as_it_was_written() {
+        for bits in [0, 1, bits(1_700_000_000_000, [7; 10]), u128::MAX] {
+            assert_eq!(bits_of(&text("run", bits)), Some(bits));
+        }
+        for other in ["", "run", "run_", "run_0", "run_8zzzzzzzzzzzzzzzzzzzzzzzzz", "run_0000000000000000000000000u"] {
+            assert_eq!(bits_of(other), None, "{other}");
+        }
     }
 }

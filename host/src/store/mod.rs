@@ -209,7 +209,17 @@ impl Store {
         let actor = Arc::new(Actor::named(OURSELVES));
         let store = Self { read, write, kind, clock, actor, view: View::Everything, daemon, term: None };
         store.audit_chain_begin().await?;
+        store.follow_ids().await?;
         Ok(store)
+    }
+
+    /// What is new sorts behind what is there, also where the clock was set back meanwhile: of two runs the one with the greater id counts as
+    /// the later.
+    async fn follow_ids(&self) -> Result<()> {
+        let newest: Vec<Option<String>> =
+            sqlx::query_scalar("SELECT MAX(id) FROM runs UNION ALL SELECT MAX(id) FROM audit").fetch_all(&self.read).await?;
+        newest.iter().flatten().for_each(|id| self.clock.follow(id));
+        Ok(())
     }
 
     /// Waits for running statements and closes the files.

@@ -1,6 +1,7 @@
 use super::World;
 use super::world::{keeping, zeroing};
-use crate::store::RunState;
+use crate::clock::{Clock, Moment};
+use crate::store::{Actor, RunState};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_of_an_idle_daemon_does_nothing() {
@@ -97,4 +98,20 @@ async fn an_import_that_a_crash_left_is_removed_and_done_again() {
     assert_eq!(world.store.imports().await.unwrap(), []);
     let published = world.store.snapshots_published(None).await.unwrap();
     assert_eq!(published[0].totals[0].billed.to_string(), "11");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_set_back_while_the_daemon_was_stopped_lets_what_fails_fail_once() {
+    let world = World::with_clock(Clock::scripted(Moment(2_200_000_000_000))).await; // the year 2039
+    world.write_bill("aws", &[("2026-09", "111", "EC2", "10")]);
+    world.integration("aws").await;
+    world.tenant("Acme", &["111"]).await;
+    world.deploy(&keeping(1)).await;
+    world.assign(&world.rule("Rule").await, None).await;
+    let before = world.all_runs().await.len();
+    let world = world.restart().await;
+    world.plugins.set_disabled("fixture", true, &Actor::named("test"), None).await.unwrap();
+    world.idle().await;
+    let states: Vec<RunState> = world.all_runs().await.into_iter().skip(before).map(|run| run.state).collect();
+    assert_eq!(states, [RunState::Failed]);
 }

@@ -52,6 +52,14 @@ impl World {
         Ok(Self::begin(folder, data, store).await)
     }
 
+    /// With this clock until it is restarted.
+    pub(super) async fn with_clock(clock: Clock) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let data = DataDir::open(&folder.path().join("data")).unwrap();
+        let store = Store::open_file(&data.database(), clock).await.unwrap();
+        Self::begin(folder, data, store).await
+    }
+
     /// On a database of its own, PostgreSQL for one.
     pub(super) async fn on(database: &str) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
