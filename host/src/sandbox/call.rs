@@ -30,8 +30,8 @@ pub enum RuleFailure {
         was_in(.at)
     )]
     OutOfFuel { call: &'static str, limit: u64, at: Option<String> },
-    #[error("the rule was stopped in `{call}` after {} ms, its deadline; it had used {fuel} of {fuel_limit} instructions{}", .after.as_millis(), was_in(.at))]
-    Deadline { call: &'static str, after: Duration, fuel: u64, fuel_limit: u64, at: Option<String> },
+    #[error("the rule was stopped in `{call}` after {} ms of a processor, its deadline{}", .after.as_millis(), was_in(.at))]
+    Deadline { call: &'static str, after: Duration, at: Option<String> },
     #[error("the rule was stopped in `{call}` because it wanted {} MiB of memory; its limit is {} MiB{}", .wanted >> 20, .limit >> 20, was_in(.at))]
     Memory { call: &'static str, wanted: usize, limit: usize, at: Option<String> },
     #[error("the rule was stopped because `{call}` handed over more than {limit} bytes at once")]
@@ -173,10 +173,7 @@ fn metered<T>(
         let quota = |by_fuel| meter.and_then(|meter| meter.stopped_for(own, granted, by_fuel));
         match error.downcast_ref::<Trap>() {
             Some(Trap::OutOfFuel) => quota(true).unwrap_or_else(|| RuleFailure::OutOfFuel { call, limit: budget.fuel, at: at() }),
-            Some(Trap::Interrupt) => quota(false).unwrap_or_else(|| {
-                let (after, fuel_limit) = (limits.deadline, budget.fuel);
-                RuleFailure::Deadline { call, after, fuel, fuel_limit, at: at() }
-            }),
+            Some(Trap::Interrupt) => quota(false).unwrap_or_else(|| RuleFailure::Deadline { call, after: limits.deadline, at: at() }),
             _ if error.root_cause().to_string().contains("fuel allocated for hostcalls") => {
                 RuleFailure::Output { call, limit: budget.output }
             }

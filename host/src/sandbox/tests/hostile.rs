@@ -47,7 +47,7 @@ fn a_rule_that_outlasts_its_deadline_is_stopped_by_the_clock() {
     let limits = Limits { fuel_base: u64::MAX / 4, deadline: Duration::from_secs(1), ..Limits::default() };
     let mut rater = open(&Guest::adjustment().decide(LOOP), limits);
     let failure = rater.decide(&[]).unwrap_err();
-    assert!(matches!(failure, RuleFailure::Deadline { call: "decide", fuel, .. } if fuel > 0), "{failure}");
+    assert!(matches!(failure, RuleFailure::Deadline { call: "decide", .. }), "{failure}");
 }
 
 #[test]
