@@ -60,7 +60,8 @@ pub(super) fn component(dir: &Path, cache: Option<&Cache>) -> Result<Vec<u8>, Bu
     kept::or_built(cache, &[&program.display().to_string(), &version], work.path(), || {
         let out = work.path().join("out.wasm");
         let mut command = Command::new(&program);
-        command.current_dir(work.path()).env_remove("PYTHONPATH").arg("-d").arg(&wit);
+        // Its own backtrace below a mistake in the rule would help nobody.
+        command.current_dir(work.path()).env_remove("PYTHONPATH").env_remove("RUST_BACKTRACE").arg("-d").arg(&wit);
         command.args(["-w", super::WORLD, "componentize", "--stub-wasi"]);
         command.arg("-p").arg(&project).arg("-p").arg(&entries).arg(ENTRY).arg("-o").arg(&out);
         let answer = output(&mut command)?;

@@ -106,6 +106,12 @@ pub fn differences(expected: &str, got: &str) -> Option<Differences> {
     if expected == got {
         return None;
     }
+    if expected.contains("\r\n") && !got.contains("\r\n") {
+        // Otherwise every row would differ, and none would say why.
+        let mut found = differences(&expected.replace("\r\n", "\n"), got).unwrap_or_default();
+        found.push("the file".to_owned(), None, "lines that end with \\r\\n, as git may check them out", "lines that end with \\n");
+        return Some(found);
+    }
     let mut found = Differences::default();
     let (wanted, given) = (blocks(expected), blocks(got));
     for block in &wanted {
@@ -183,6 +189,15 @@ mod tests {
         );
         assert_eq!(of("Charge,x\n1,2\n", "Charge,x,ServiceName\n1,2,S\n"), "block Charge: expected nothing, got a column ServiceName");
         assert!(of("Charge,x\n1,2", "Charge,x\n1,2\n").contains("white space"));
+    }
+
+    #[test]
+    fn line_ends_of_another_system_are_one_difference_and_not_one_a_row() {
+        let found = differences(&EXPECTED.replace("\n", "\r\n"), &EXPECTED.replace("2,5,", "2,6,")).unwrap();
+        let told = found.to_string();
+        assert!(told.starts_with("charge 2, x_CustomerCost: expected 5, got 6\nthe file: expected lines that end with \\r\\n"), "{told}");
+        assert_eq!(found.count, 2);
+        assert_eq!(differences("Charge,x\n1,\"a\r\nb\"\n", "Charge,x\n1,\"a\r\nc\"\n").unwrap().count, 1, "in a field it is data");
     }
 
     #[test]
