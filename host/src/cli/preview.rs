@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::client::{Call, Client, encode};
 use super::shown::text;
 use super::{Failure, difference, output, tenant};
+use crate::domain::json;
 use crate::domain::period::Period;
 use crate::jobs::preview::{ChainRuleChange, PreviewRequest, PreviewResult, RuleChange, VersionChange};
 
@@ -156,7 +157,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         let (name, digest) = version_of(&client, plugin)?;
         request.plugin = Some(VersionChange { name, digest, against: None, pinned: false });
     } else if let (Some(rule), Some(config)) = (&args.rule, &args.config) {
-        let config = serde_json::from_str(&read(config)?).map_err(|error| Failure::input(format!("{}: {error}", config.display())))?;
+        let config = json::read(read(config)?.as_bytes()).map_err(|error| Failure::input(format!("{}: {error}", config.display())))?;
         let rule_id = text(&super::rule::named(&client, rule)?["id"]);
         request.rules = Some(vec![RuleChange { rule_id, config: Some(config), digest: None }]);
     } else if let Some(chain) = &args.chain {

@@ -10,6 +10,7 @@ use super::client::{AsReviewed, Call, Client, encode, to_submit};
 use super::shown::{find, items, money, name_of, text, text_or};
 use super::tenant::id_among;
 use super::{Failure, output};
+use crate::domain::json;
 use crate::domain::period::Period;
 
 pub const EXAMPLES: &str = "\
@@ -257,8 +258,9 @@ fn config(inline: Option<&str>, file: Option<&PathBuf>) -> Result<Option<Value>,
         (Some(inline), None) => ("--config".to_owned(), inline.to_owned()),
         (None, None) => return Ok(None),
     };
-    serde_json::from_str(&read).map(Some).map_err(|error| {
-        let failure = Failure::input(format!("{what} is not JSON: {error}"));
+    json::read(read.as_bytes()).map(Some).map_err(|error| {
+        let wrong = if error.is_data() { "" } else { " is not JSON" };
+        let failure = Failure::input(format!("{what}{wrong}: {error}"));
         if file.is_none() && std::path::Path::new(&read).is_file() { failure.next(format!("--config-file {read}")) } else { failure }
     })
 }

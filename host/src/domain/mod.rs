@@ -5,6 +5,7 @@ pub mod charge;
 pub mod chunk;
 pub mod columns;
 pub mod id;
+pub mod json;
 pub mod money;
 pub mod period;
 pub mod progress;

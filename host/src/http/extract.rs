@@ -1,5 +1,6 @@
 //! What handlers take out of a request, with problems instead of axum's plain texts.
 
+use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -11,6 +12,7 @@ use utoipa::IntoParams;
 use super::AppState;
 use super::auth::Caller;
 use super::errors::ApiError;
+use crate::domain::json;
 use crate::store::{MAX_PAGE, PageRequest, Store};
 
 /// The store on behalf of the caller: what is changed through it is written down under their name, and they see the tenants that they may.
@@ -85,17 +87,28 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let bytes = match Bytes::from_request(Request::from_parts(parts.clone(), body), state).await {
+            Ok(bytes) => bytes,
+            Err(error) if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE => return Err(too_large()),
+            Err(error) => return Err(ApiError::unreadable(error.body_text())),
+        };
+        let request = Request::from_parts(parts, axum::body::Body::from(bytes.clone()));
         match axum::Json::<T>::from_request(request, state).await {
-            Ok(axum::Json(body)) => Ok(Self(body)),
+            Ok(axum::Json(body)) => match json::named_once(&bytes) {
+                Ok(()) => Ok(Self(body)),
+                Err(error) => Err(ApiError::invalid(format!("the body: {error}"))),
+            },
             Err(JsonRejection::JsonDataError(error)) => Err(ApiError::invalid(plain(&error.body_text()))),
             Err(JsonRejection::JsonSyntaxError(error)) => Err(ApiError::unreadable(plain(&error.body_text()))),
             Err(JsonRejection::MissingJsonContentType(_)) => Err(ApiError::unsupported("send the body as Content-Type: application/json")),
-            Err(error) if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(ApiError::too_large(format!("a JSON body has at most {} bytes", super::router::MAX_JSON)))
-            }
             Err(error) => Err(ApiError::unreadable(error.body_text())),
         }
     }
+}
+
+fn too_large() -> ApiError {
+    ApiError::too_large(format!("a JSON body has at most {} bytes", super::router::MAX_JSON))
 }
 
 /// Without axum's preamble.

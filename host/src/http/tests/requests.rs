@@ -23,6 +23,11 @@ async fn a_body_that_cannot_be_taken_is_refused_with_where_and_why() {
         raw("application/json", "{\"name\": \"x\", \"colour\": 1}").await.problem(),
         "422 invalid: the body: colour: unknown field `colour`, expected one of `name`, `contact_email`, `kind`, `parent_id`, `external_id` at line 1 column 22"
     );
+    let twice = r#"{"title": "x", "plugin": "markup", "config": {"percent": "1", "services": {"a": "1"}, "percent": "2"}}"#;
+    let request =
+        Request::post("/v1/rules").header("authorization", format!("Bearer {}", app.token)).header("content-type", "application/json");
+    let answer = app.send(request.body(Body::from(twice)).unwrap()).await;
+    assert_eq!(answer.problem(), "422 invalid: the body: duplicate field `percent` at line 1 column 95");
     assert_eq!(raw("text/plain", "{}").await.problem(), "415 unsupported-media-type: send the body as Content-Type: application/json");
     let long = format!("{{\"name\": \"{}\"}}", "x".repeat(3 << 20));
     assert_eq!(raw("application/json", &long).await.problem(), "413 too-large: a JSON body has at most 2097152 bytes");
