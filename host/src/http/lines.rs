@@ -1,6 +1,6 @@
 //! A tenant's rated charges: listed in pages, or handed out as a whole file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Json;
@@ -20,7 +20,7 @@ use super::errors::{ApiError, ApiResult, Problems};
 use super::extract::{By, Path, Query};
 use crate::depot::Depot;
 use crate::domain::charge::{
-    APPLIED_RULES, COMMITMENT_OWNER, CUSTOMER_COST, LINE_TYPE, SHOWN, SHOWN_TO_TENANTS, TREATMENT, is_for_tenants, kind_of,
+    APPLIED_RULES, COMMITMENT_OWNER, CUSTOMER_COST, Kind, LINE_TYPE, SHOWN, SHOWN_TO_TENANTS, TREATMENT, is_for_tenants, kind_of,
 };
 use crate::domain::money::Amount;
 use crate::domain::period::Period;
@@ -41,6 +41,9 @@ const MORE_COLUMNS: [&str; 3] = [LINE_TYPE, COMMITMENT_OWNER, APPLIED_RULES];
 
 /// Columns of one list. Every stored column at once is about half of it.
 const MAX_COLUMNS: usize = 200;
+
+/// What of the query is no filter.
+const PARAMETERS: [&str; 5] = ["period", "currency", "columns", "limit", "cursor"];
 
 /// Charges of a page when the caller does not say.
 const DEFAULT_LIMIT: usize = 100;
@@ -226,7 +229,11 @@ impl LineQuery {
         let shown = if for_tenant { &SHOWN[..SHOWN_TO_TENANTS] } else { &SHOWN[..] };
         let mut columns: Vec<String> = shown.iter().chain(more).map(|name| (*name).to_owned()).collect();
         let mut filters = Vec::new();
+        let mut given = BTreeSet::new();
         for (name, value) in pairs {
+            if PARAMETERS.contains(&name.as_str()) && !given.insert(name.clone()) {
+                return Err(bad(&name, &"it is given twice"));
+            }
             match name.as_str() {
                 "period" => period = Some(value.parse().map_err(|error| bad("period", &error))?),
                 "currency" => currency = Some(value),
@@ -270,14 +277,29 @@ fn known_columns(list: &str) -> ApiResult<Vec<String>> {
 }
 
 fn filter(name: &str, value: String) -> ApiResult<Filter> {
-    let (column, test) = match name.strip_suffix('~') {
-        Some(column) => (column, Test::Contains(value)),
-        None => (name, Test::Equals((!value.is_empty()).then_some(value))),
-    };
-    if kind_of(column).is_none() {
+    let (column, whole) = name.strip_suffix('~').map_or((name, true), |column| (column, false));
+    let Some(kind) = kind_of(column) else {
         return Err(ApiError::invalid(format!("the query: {column}: neither a parameter nor a column")));
-    }
+    };
+    let test = match whole {
+        false => Test::Contains(value),
+        true if value.is_empty() => Test::Equals(None),
+        true => Test::Equals(Some(as_listed(kind, value).map_err(|why| ApiError::invalid(format!("the query: {column}: {why}")))?)),
+    };
     Ok(Filter { column: column.to_owned(), test })
+}
+
+/// A value as the list writes it: an amount is found however many zeros it ends with, and a day by its first instant.
+fn as_listed(kind: Kind, value: String) -> Result<String, String> {
+    match kind {
+        Kind::Text => Ok(value),
+        Kind::Money => value.parse().map(|amount: Amount| amount.to_string()).map_err(|error| format!("{value:?} is no amount: {error}")),
+        Kind::Time => {
+            let midnight = |day: jiff::civil::Date| day.to_zoned(jiff::tz::TimeZone::UTC).map(|day| day.timestamp());
+            let time = value.parse::<jiff::Timestamp>().or_else(|_| value.parse().and_then(midnight));
+            time.map(|time| time.to_string()).map_err(|_| format!("{value:?} is no time; write it as 2026-09-01T00:00:00Z"))
+        }
+    }
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -401,5 +423,45 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T,
         Ok(Err(LakeError::NoSuchColumn(name))) => Err(ApiError::invalid(format!("there is no column {name:?}"))),
         Ok(Err(error)) => Err(ApiError::internal(error)),
         Err(error) => Err(ApiError::internal(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(name: &str, value: &str) -> Result<LineQuery, String> {
+        let pairs = [("period", "2026-09"), (name, value)].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        LineQuery::parse(pairs.into(), false).map_err(|error| format!("{error:?}"))
+    }
+
+    #[test]
+    fn an_amount_and_a_time_are_found_however_they_are_written() {
+        let found = |name: &str, value: &str| asked(name, value).unwrap().filters.remove(0).test;
+        let equals = |text: &str| Test::Equals(Some(text.to_owned()));
+        for (name, value, listed) in [
+            ("BilledCost", "1.50", "1.5"),
+            ("BilledCost", "-1e-7", "-0.0000001"),
+            ("ChargePeriodStart", "2026-09-01", "2026-09-01T00:00:00Z"),
+            ("ChargePeriodStart", "2026-09-01T02:00:00+02:00", "2026-09-01T00:00:00Z"),
+            ("SubAccountId", "0012", "0012"),
+        ] {
+            assert_eq!(found(name, value), equals(listed), "{name}={value}");
+        }
+        assert_eq!(found("BilledCost", ""), Test::Equals(None));
+        assert_eq!(found("BilledCost~", "1.50"), Test::Contains("1.50".to_owned()));
+    }
+
+    #[test]
+    fn what_no_charge_can_have_and_what_is_said_twice_are_refused() {
+        for (name, value, why) in [
+            ("BilledCost", "abc", "is no amount"),
+            ("ChargePeriodEnd", "September", "is no time"),
+            ("period", "2026-08", "it is given twice"),
+            ("Nothing", "x", "neither a parameter nor a column"),
+        ] {
+            let refused = asked(name, value).err().unwrap();
+            assert!(refused.contains(name) && refused.contains(why), "{refused}");
+        }
     }
 }
