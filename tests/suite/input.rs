@@ -229,3 +229,14 @@ fn what_cannot_be_written_to_the_standard_output_is_a_failure() {
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("not all could be written to the standard output"), "{told}");
 }
+
+#[test]
+fn what_is_no_backup_is_not_restored() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("part"), b"PK\x03\x04 and no more").unwrap();
+    for (file, told) in [("missing", "missing: "), ("part", "part is not a backup that this program can read: ")] {
+        let ran = rerate_in(bench.dir.path(), &["restore", file, "--data", "out"], &[]);
+        bench.assert_refused(&ran, &[told]);
+        assert!(!bench.path("out").exists());
+    }
+}

@@ -75,6 +75,7 @@ pub fn backup(args: BackupArgs) -> Result<(), Failure> {
 
 pub fn restore(args: RestoreArgs) -> Result<(), Failure> {
     let begun = Instant::now();
+    args.file.metadata().map_err(|error| Failure::input(format!("{}: {error}", args.file.display())))?;
     let manifest = wait(backup::restore(&args.file, &args.data, args.database.as_deref()))?;
     told(&manifest, args.json, &format!("restored {}:", args.data.display()), begun)
 }

@@ -234,7 +234,7 @@ pub async fn restore(from: &Path, data: &Path, database: Option<&str>) -> Result
         return Err(BackupError::NotEmpty(data.to_owned()));
     }
     let file = File::open(from).map_err(io_at(from))?;
-    let mut archive = ZipArchive::new(file).map_err(archive_at(from))?;
+    let mut archive = ZipArchive::new(file).map_err(|error| unreadable(from, error))?;
     let manifest = checked(from, &mut archive)?;
     let parent = data.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(io_at(parent))?;
