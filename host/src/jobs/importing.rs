@@ -58,6 +58,10 @@ enum ImportError {
     Bills(Vec<String>),
     #[error("two bills cover {period}: {first} and {second}; give each its own integration")]
     TwoBills { period: Period, first: String, second: String },
+    #[error(
+        "the newest manifest, {manifest}, lists no charge of {period}, of which {charges} are published; they stay: fetch the export again"
+    )]
+    Emptied { manifest: String, period: Period, charges: u64 },
     #[error("a tenant's own bucket is read with its own credentials only, and none are set")]
     NoCredentials,
     #[error("the credentials: {0}")]
@@ -355,16 +359,18 @@ async fn read_and_publish(
     let import = inner.store.import_begin(&integration.id, digest, manifest).await?;
     let folder = inner.data.lake().join(&import.id);
     let published = async {
-        let (bill, dir, workers, progress) = (bill.clone(), folder.clone(), inner.options.workers, Arc::clone(progress));
+        let (source, dir, workers, progress) = (bill.clone(), folder.clone(), inner.options.workers, Arc::clone(progress));
         let (lake, id) = (inner.data.charges().clone(), import.id.clone());
         let contents = blocking(move || {
-            let ingested = ingest(&bill, &dir, workers, &progress)?;
+            let ingested = ingest(&source, &dir, workers, &progress)?;
             let contents = contents_of(&dir, ingested)?;
             let parts = contents.iter().flat_map(|content| &content.parts).map(|part| format!("{id}/{}", part.file_name));
             lake.publish(&parts.collect::<Vec<_>>())?;
             Ok(contents)
         });
-        Ok::<_, ImportError>(inner.store.import_publish(&import.id, &contents.await?).await?)
+        let contents = contents.await?;
+        refuse_emptied(inner, integration, bill, &contents).await?;
+        Ok::<_, ImportError>(inner.store.import_publish(&import.id, &contents).await?)
     };
     match published.await {
         Ok(snapshots) => {
@@ -385,6 +391,19 @@ async fn read_and_publish(
             inner.data.charges().remove(&[import.id]).await; // what stays is litter
             Err(error)
         }
+    }
+}
+
+/// A month that had charges and has none in its newest refresh would stay charged as it was, with nobody told.
+async fn refuse_emptied(inner: &Inner, integration: &Integration, bill: &Bill, contents: &[PeriodContent]) -> Result<(), ImportError> {
+    let Some((manifest, period)) = bill.manifest.as_ref().and_then(|manifest| Some((manifest, manifest.period?))) else { return Ok(()) };
+    if contents.iter().any(|content| content.period == period) {
+        return Ok(());
+    }
+    let published = inner.store.snapshots_published(Some(period)).await?;
+    match published.into_iter().find(|snapshot| snapshot.integration_id == integration.id) {
+        Some(before) => Err(ImportError::Emptied { manifest: manifest.path.display().to_string(), period, charges: before.charges }),
+        None => Ok(()),
     }
 }
 

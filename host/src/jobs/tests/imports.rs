@@ -42,6 +42,32 @@ async fn a_bad_bill_is_told_by_file_line_and_column_and_the_published_snapshot_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_that_has_nothing_of_a_published_month_is_told_and_the_month_stays() {
+    let world = World::new().await;
+    let folder = world.write_bill("aws", &[]);
+    let manifest = serde_json::json!({"assemblyId": "a1", "reportName": "r", "reportKeys": ["bill.csv"],
+        "billingPeriod": {"start": "20260901T000000.000Z"}});
+    std::fs::write(folder.join("r-Manifest.json"), manifest.to_string()).unwrap();
+    let integration = world.integration("aws").await;
+    assert_eq!(integration.status, IntegrationStatus::Stable, "a month may begin without charges: {:?}", integration.error);
+    let refreshed = async || {
+        world.changed(Change::Refresh { integration_id: integration.id.clone() }).await;
+        world.store.integration(&integration.id).await.unwrap()
+    };
+    world.write_bill("aws", &[("2026-09", "111", "EC2", "2")]);
+    assert_eq!(refreshed().await.status, IntegrationStatus::Stable);
+    let good = snapshots(&world).await;
+    assert_eq!(good.len(), 1);
+    world.write_bill("aws", &[]);
+    let emptied = refreshed().await;
+    assert_eq!(emptied.status, IntegrationStatus::Error);
+    let error = emptied.error.unwrap();
+    assert!(error.contains("r-Manifest.json, lists no charge of 2026-09, of which 1 are published"), "{error}");
+    assert_eq!(snapshots(&world).await, good);
+    assert_eq!(world.store.imports().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_holds_is_unassigned_and_tenants_and_unassigned_add_up_to_the_source() {
     let world = World::new().await;
     world.write_bill("aws", &[("2026-09", "111", "EC2", "10.10"), ("2026-09", "222", "S3", "0.000000000000000001")]);
