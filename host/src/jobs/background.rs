@@ -92,16 +92,24 @@ async fn compute(inner: &Arc<Inner>, preview: Preview) -> Result<(), StoreError>
         }
         Err(error) => Err(error),
     };
-    match outcome {
+    let result = match outcome {
         // Deleted, or the daemon stops and the next start takes it up again.
-        Err(ReplayError::Cancelled) => Ok(()),
-        Ok(result) => match serde_json::to_value(&result) {
-            Ok(result) => inner.store.preview_end(&preview.id, Ok(&result)).await,
-            Err(error) => inner.store.preview_end(&preview.id, Err(&error.to_string())).await,
-        },
-        Err(error) => {
-            let reason = super::engine::Causes(&error).to_string();
-            inner.store.preview_end(&preview.id, Err(&reason)).await
+        Err(ReplayError::Cancelled) => return Ok(()),
+        Ok(result) => serde_json::to_value(&result).map_err(|error| error.to_string()),
+        Err(error) => Err(super::engine::Causes(&error).to_string()),
+    };
+    // As often as it takes: what is not noted runs for everybody who looks, and nobody computes it again before a restart.
+    let mut stop = inner.stop.subscribe();
+    loop {
+        match inner.store.preview_end(&preview.id, result.as_ref().map_err(String::as_str)).await {
+            Err(error @ StoreError::Database(_)) if !error.is_of_text() => {
+                tracing::error!(preview = preview.id, error = %super::engine::Causes(&error), "the end of a preview cannot be noted yet");
+            }
+            noted => return noted,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RETRY) => {}
+            () = stopped(&mut stop) => return Ok(()),
         }
     }
 }

@@ -437,7 +437,7 @@ impl KnownHistory {
         let plugin = match plugins.load_stored(&link.digest) {
             Ok(plugin) => plugin,
             // It may be loaded a moment later: its run must not be told that nothing was charged before.
-            Err(error) => return matches!(error, DeployError::Depot(_)),
+            Err(error) => return matches!(error, DeployError::Depot(_) | DeployError::File { .. }),
         };
         if !plugin.capabilities().contains(&Capability::Charge) {
             known.settled.insert(key.0, false);

@@ -57,8 +57,9 @@ async fn rate_to_its_end(inner: &Arc<Inner>, batch: Batch) -> Vec<Batch> {
     let runs: Vec<Run> = batch.jobs.iter().map(|job| job.run.clone()).collect();
     let (reason, again) = match try_rate(inner, batch).await {
         Ok(aside) => return aside,
-        Err(Stopped::Store(error)) => (Causes(&error).to_string(), false),
+        Err(Stopped::Store(error)) => (Causes(&error).to_string(), matches!(error, StoreError::Database(_)) && !error.is_of_text()),
         Err(Stopped::Reason(reason)) => (reason, false),
+        Err(Stopped::Full(reason)) => (reason, true),
         Err(Stopped::Depot(error)) => (error.to_string(), error.is_passing()),
         // Overtaken, or the daemon stops and the next start takes them up again.
         Err(Stopped::Cancelled) => return Vec::new(),
@@ -74,6 +75,8 @@ async fn rate_to_its_end(inner: &Arc<Inner>, batch: Batch) -> Vec<Batch> {
 enum Stopped {
     Store(StoreError),
     Reason(String),
+    /// There was no room for what was rated.
+    Full(String),
     /// Files that could not be had, or not made everybody's.
     Depot(DepotError),
     Cancelled,
@@ -122,6 +125,7 @@ async fn try_rate(inner: &Arc<Inner>, batch: Batch) -> Result<Vec<Batch>, Stoppe
         Some(Ok(rated)) => rated,
         Some(Err(RateError::Month(MonthError::Cancelled))) => return Err(Stopped::Cancelled),
         Some(Err(RateError::Lake(LakeError::Depot(error)))) => return Err(Stopped::Depot(error)),
+        Some(Err(error)) if is_of_room(&error) => return Err(Stopped::Full(Causes(&error).to_string())),
         Some(Err(error)) => return Err(Stopped::Reason(Causes(&error).to_string())),
     };
     check_split(&rated, &tenants, &month.splits).map_err(Stopped::Reason)?;
@@ -137,6 +141,13 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 fn defect() -> Stopped {
     Stopped::Reason("the rating stopped on a defect in rerate; the log says where".to_owned())
+}
+
+/// Whether a disk was full, at the bottom of it.
+fn is_of_room(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .any(|error| matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded))
 }
 
 /// What a replay of each run needs; nothing for one that failed. What was rated is everybody's after this, and named by nobody yet.
@@ -343,7 +354,11 @@ fn rules_of(inner: &Inner, job: &Job) -> Result<Vec<ChainRule>, (String, bool)> 
             return Err((format!("rule {title:?}: its plugin {plugin} is disabled; enable it, or take the rule off the chain"), false));
         }
         let plugin = inner.plugins.load_stored(&link.digest).map_err(|error| {
-            let passes = matches!(&error, DeployError::Depot(error) if error.is_passing());
+            let passes = match &error {
+                DeployError::Depot(error) => error.is_passing(),
+                DeployError::File { source, .. } => source.kind() != std::io::ErrorKind::NotFound,
+                _ => false,
+            };
             (format!("rule {:?}: {}", link.title, Causes(&error)), passes)
         })?;
         Ok(ChainRule {
@@ -382,4 +397,19 @@ fn check_split(rated: &Rated, tenants: &[String], splits: &BTreeMap<String, Peri
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_what_is_wrong_with_a_file_however_deep_it_is() {
+        let of = |kind: std::io::ErrorKind| {
+            let source = std::io::Error::from(kind);
+            RateError::Month(MonthError::Write(Box::new(LakeError::Io { path: PathBuf::from("rated/1.parquet"), source })))
+        };
+        assert!(is_of_room(&of(std::io::ErrorKind::StorageFull)));
+        assert!(!is_of_room(&of(std::io::ErrorKind::NotFound)));
+    }
 }

@@ -1,4 +1,4 @@
-//! Changes whose commit was made and never answered: the connection to the database broke in between.
+//! Changes in the middle of which the connection to the database broke, before their commit or between it and its answer.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,16 +9,17 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::World;
 use crate::jobs::Change;
-use crate::store::IntegrationStatus;
 use crate::store::tests::server::fresh_database;
+use crate::store::{IntegrationStatus, RunState};
 
 const SOCKET: &str = ".s.PGSQL.5432";
 
-/// Between a daemon and its database. Once it is told to, it lets one commit through that follows a statement with this text, and breaks
-/// the connection before its answer.
+/// Between a daemon and its database. Once it is told to, it breaks a connection on which a statement with this text came: at the
+/// statement, or after it has let the commit through that follows, before the answer.
 #[derive(Clone)]
 struct Between {
     statement: &'static str,
+    commits: bool,
     breaks: Arc<AtomicBool>,
 }
 
@@ -48,6 +49,10 @@ impl Between {
                     let said = &asked[..read.unwrap()];
                     let has = |text: &str| said.windows(text.len()).any(|found| found == text.as_bytes());
                     is_chosen |= self.breaks.load(SeqCst) && has(self.statement);
+                    if is_chosen && !self.commits {
+                        self.breaks.store(false, SeqCst);
+                        return;
+                    }
                     let is_last = is_chosen && has("COMMIT");
                     to_server.write_all(said).await.unwrap();
                     if is_last {
@@ -74,7 +79,7 @@ async fn a_bill_whose_publication_was_not_answered_keeps_its_files() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let between = Between { statement: "INSERT INTO snapshot_subaccounts", breaks: Arc::default() };
+    let between = Between { statement: "INSERT INTO snapshot_subaccounts", commits: true, breaks: Arc::default() };
     let world = World::on(&between.listen(&database, folder.path())).await;
     between.breaks.store(true, SeqCst);
     world.write_bill("aws", &[("2026-09", "111", "EC2", "10")]);
@@ -86,5 +91,26 @@ async fn a_bill_whose_publication_was_not_answered_keeps_its_files() {
     assert_eq!(world.charged(&acme).await, "10");
     world.changed(Change::Refresh { integration_id: integration.id.clone() }).await;
     assert_eq!(world.store.integration(&integration.id).await.unwrap().status, IntegrationStatus::Stable);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_could_not_be_published_for_want_of_the_database_is_tried_again() {
+    let Some(database) = fresh_database() else {
+        eprintln!(
+            "skipped: a_run_that_could_not_be_published_for_want_of_the_database_is_tried_again: PostgreSQL's server is not installed"
+        );
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let between = Between { statement: "UPDATE runs SET state = 'done'", commits: false, breaks: Arc::default() };
+    let world = World::on(&between.listen(&database, folder.path())).await;
+    world.write_bill("aws", &[("2026-09", "111", "EC2", "10")]);
+    world.integration("aws").await;
+    between.breaks.store(true, SeqCst);
+    world.tenant("Acme", &["111"]).await;
+    assert!(!between.breaks.load(SeqCst), "the connection broke");
+    let states: Vec<_> = world.all_runs().await.into_iter().map(|run| (run.state, run.again)).collect();
+    assert_eq!(states, [(RunState::Failed, true)]);
     world.stop().await;
 }
