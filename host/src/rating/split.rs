@@ -19,7 +19,7 @@ pub enum Owners {
     BySubAccount(HashMap<String, usize>),
 }
 
-/// Between the ids of [`both`]: no id has it.
+/// Between the ids of [`both`]: no id has it, since the store takes none with control characters.
 const BETWEEN: char = '\u{1f}';
 
 /// A subaccount under one of several billing accounts that have charges of it; it is empty for charges that name none.

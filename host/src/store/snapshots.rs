@@ -224,6 +224,7 @@ impl Store {
     /// Ends an import: its periods become the published snapshots of the integration in place of those before, their subaccounts become
     /// known, all in one transaction. The snapshots' `location` is the import's id.
     pub async fn import_publish(&self, id: &str, periods: &[PeriodContent]) -> Result<Vec<Snapshot>> {
+        periods.iter().flat_map(|content| &content.subaccounts).try_for_each(check_ids)?;
         let now = self.clock.now();
         let mut tx = self.begin().await?;
         let import: Option<Import> =
@@ -377,6 +378,21 @@ async fn supersede(tx: &mut Tx, integration_id: &str, period: Period, now: Momen
     .bind(now)
     .execute(&mut **tx)
     .await?;
+    Ok(())
+}
+
+/// Longest id of an account: those of providers have some dozen bytes, and PostgreSQL's indexes have room for two of these.
+const MAX_ACCOUNT: usize = 512;
+
+/// Refuses ids that no provider gives: charges are split by them, also by two of them with a control character between.
+fn check_ids(found: &SubaccountContent) -> Result<()> {
+    for id in [&found.billing_account_id, &found.sub_account_id] {
+        if id.len() > MAX_ACCOUNT || id.chars().any(char::is_control) {
+            let shown: String = id.chars().take(40).collect();
+            let text = format!("the bill names an account {shown:?}: an id has at most {MAX_ACCOUNT} bytes and no control characters");
+            return Err(StoreError::Conflict(text));
+        }
+    }
     Ok(())
 }
 

@@ -345,3 +345,17 @@ async fn bills_are_read_as_they_are_at_one_moment() {
     }
     replaced.await.unwrap();
 }
+
+#[tokio::test]
+async fn an_account_id_that_no_provider_gives_is_refused_and_the_bill_before_stays() {
+    let Some(fresh) = fresh().await else { return };
+    let aws = fresh.integration_create(&folder("aws")).await.unwrap();
+    let before = published(&fresh, &aws, "d1", month("2026-09", vec![account("1", 3, "10")])).await;
+    for id in ["p1\u{1f}111".to_owned(), "x".repeat(513)] {
+        let import = fresh.import_begin(&aws.id, &id, None).await.unwrap();
+        let refused = message(fresh.import_publish(&import.id, &[month("2026-09", vec![account(&id, 3, "10")])]).await);
+        assert!(refused.ends_with(": an id has at most 512 bytes and no control characters"), "{refused}");
+        assert!(fresh.import_discard(&import.id).await.unwrap());
+    }
+    assert_eq!(fresh.snapshots_published(None).await.unwrap(), [before]);
+}
