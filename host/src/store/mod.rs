@@ -8,6 +8,7 @@
 //! bound with their own type, columns of TEXT, BIGINT and BOOLEAN, `RETURNING`, `ON CONFLICT`, `LIKE .. ESCAPE`. Changes go through `begin`,
 //! `change` or `change_one`, never to the pool of readers.
 
+mod accounts;
 mod assignments;
 mod audit;
 mod audit_chain;

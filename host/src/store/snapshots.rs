@@ -4,16 +4,15 @@
 //! for each period that it found, all in one transaction. A folder that is named by neither was left by a stopped process.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
-use super::audit::NOTHING;
+use super::accounts::{check_ids, known_accounts, put_shares};
 use super::exclude::Exclude;
-use super::integrations::{self, Integration};
+use super::integrations;
 use super::values::{count, counted, json, to_json};
 use super::{DbRow, Page, PageRequest, Result, Store, StoreError, Tx};
 use crate::clock::Moment;
@@ -232,78 +231,23 @@ impl Store {
         let import = import.ok_or_else(|| StoreError::not_found("import", id))?;
         let integration = integrations::find(&mut tx, &import.integration_id).await?;
         let exclude = Exclude::parse(&integration.exclude)?;
+        let mut known = known_accounts(&mut tx, &integration.id).await?;
         let mut published = Vec::with_capacity(periods.len());
         for (place, content) in periods.iter().enumerate() {
             let snapshot_id = if place == 0 { import.id.clone() } else { self.clock.id("snp") };
             supersede(&mut tx, &import.integration_id, content.period, now).await?;
             published.push(insert(&mut tx, &snapshot_id, &import, content, now).await?);
-            let mut known = BTreeMap::new();
-            for subaccount in &content.subaccounts {
-                let key = (subaccount.billing_account_id.as_str(), subaccount.sub_account_id.as_str());
-                let subaccount_id = match known.entry(key) {
-                    Entry::Occupied(entry) => entry.into_mut(),
-                    Entry::Vacant(entry) => entry.insert(self.discover(&mut tx, &integration, &exclude, subaccount, now).await?),
-                };
-                sqlx::query(
-                    "INSERT INTO snapshot_subaccounts (snapshot_id, subaccount_id, currency, charges, billed) VALUES ($1, $2, $3, $4, $5)",
-                )
-                .bind(&snapshot_id)
-                .bind(subaccount_id.as_str())
-                .bind(&subaccount.currency)
-                .bind(counted(subaccount.charges)?)
-                .bind(subaccount.billed)
-                .execute(&mut *tx)
-                .await
-                .map_err(|error| super::unique(error, |_| format!("the subaccount {} is listed twice", subaccount.sub_account_id)))?;
+            let mut shares = Vec::with_capacity(content.subaccounts.len());
+            for found in &content.subaccounts {
+                shares.push((self.discover(&mut tx, &integration, &exclude, &mut known, found, now).await?, found));
             }
+            put_shares(&mut tx, &snapshot_id, &shares).await?;
         }
         for content in periods {
             check_sums(&mut tx, content).await?;
         }
         tx.commit().await?;
         Ok(published)
-    }
-
-    /// The id of the subaccount, which takes its newest name. One that is new is stored, and goes to the integration's tenant if it has one.
-    async fn discover(
-        &self,
-        tx: &mut Tx,
-        integration: &Integration,
-        exclude: &Exclude,
-        found: &SubaccountContent,
-        now: Moment,
-    ) -> Result<String> {
-        let name = if found.name.is_empty() { &found.sub_account_id } else { &found.name };
-        let new_id = self.clock.id("sub");
-        let id = sqlx::query_scalar(
-            "INSERT INTO subaccounts (id, integration_id, billing_account_id, sub_account_id, name, provider, search_key, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) \
-             ON CONFLICT (integration_id, billing_account_id, sub_account_id) DO UPDATE SET \
-             updated_at = CASE WHEN subaccounts.name <> $5 OR subaccounts.provider <> $6 THEN $8 ELSE subaccounts.updated_at END, name = $5, provider = $6, search_key = $7 \
-             RETURNING id",
-        );
-        let search_key = format!("{name}\n{}\n{}", found.sub_account_id, found.billing_account_id).to_lowercase();
-        let id: String = id
-            .bind(&new_id)
-            .bind(&integration.id)
-            .bind(&found.billing_account_id)
-            .bind(&found.sub_account_id)
-            .bind(name)
-            .bind(&found.provider)
-            .bind(search_key)
-            .bind(now)
-            .fetch_one(&mut **tx)
-            .await?;
-        let excluded = integration.tenant_id.is_none() && exclude.matches(&found.sub_account_id, name);
-        if let Some(tenant) = integration.tenant_id.as_ref().or(integration.dedicated_to.as_ref())
-            && id == new_id
-            && !excluded
-        {
-            self.put_holder(tx, &id, Some(tenant), None).await?;
-            let after = serde_json::json!({"tenant_id": tenant, "from_period": null, "integration_id": integration.id});
-            self.audit(tx, "assign", "subaccount", &id, NOTHING, Some(&after)).await?;
-        }
-        Ok(id)
     }
 
     /// One that the caller sees: its sums are of all that is in it, so nothing of it may be a tenant's that they do not see.
@@ -378,21 +322,6 @@ async fn supersede(tx: &mut Tx, integration_id: &str, period: Period, now: Momen
     .bind(now)
     .execute(&mut **tx)
     .await?;
-    Ok(())
-}
-
-/// Longest id of an account: those of providers have some dozen bytes, and PostgreSQL's indexes have room for two of these.
-const MAX_ACCOUNT: usize = 512;
-
-/// Refuses ids that no provider gives: charges are split by them, also by two of them with a control character between.
-fn check_ids(found: &SubaccountContent) -> Result<()> {
-    for id in [&found.billing_account_id, &found.sub_account_id] {
-        if id.len() > MAX_ACCOUNT || id.chars().any(char::is_control) {
-            let shown: String = id.chars().take(40).collect();
-            let text = format!("the bill names an account {shown:?}: an id has at most {MAX_ACCOUNT} bytes and no control characters");
-            return Err(StoreError::Conflict(text));
-        }
-    }
     Ok(())
 }
 

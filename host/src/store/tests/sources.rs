@@ -359,3 +359,24 @@ async fn an_account_id_that_no_provider_gives_is_refused_and_the_bill_before_sta
     }
     assert_eq!(fresh.snapshots_published(None).await.unwrap(), [before]);
 }
+
+#[tokio::test]
+async fn a_bill_of_many_accounts_is_published_with_each_and_their_newest_names() {
+    let Some(fresh) = fresh().await else { return };
+    let aws = fresh.integration_create(&folder("aws")).await.unwrap();
+    let accounts = |name: &str| -> Vec<SubaccountContent> {
+        let of = |number: usize| SubaccountContent { name: format!("{name} {number}"), ..account(&number.to_string(), 1, "0.5") };
+        (0..450).map(of).collect()
+    };
+    let import = fresh.import_begin(&aws.id, "d1", None).await.unwrap();
+    let months = [month("2026-08", accounts("old")), month("2026-09", accounts("new"))];
+    let snapshots = fresh.import_publish(&import.id, &months).await.unwrap();
+    let (_, holdings) = fresh.bills().await.unwrap();
+    for snapshot in snapshots {
+        let held: Vec<_> = holdings.iter().filter(|held| held.snapshot_id == snapshot.id).collect();
+        assert_eq!((held.len(), held.iter().map(|held| held.charges).sum::<u64>()), (450, 450));
+        assert!(held.iter().all(|held| held.billed.to_string() == "0.5"));
+    }
+    let all = fresh.subaccounts(&SubaccountFilter::default(), &PageRequest::largest()).await.unwrap().items;
+    assert!(!all.is_empty() && all.iter().all(|found| found.name == format!("new {}", found.sub_account_id)), "{all:?}");
+}
