@@ -163,11 +163,15 @@ impl Bucket {
     }
 }
 
-/// Without objects that stand for folders, as consoles make them: in the spool a name is a file or a folder. What is in a folder comes right
-/// behind it.
+/// Without the empty objects that stand for folders, as consoles make them: in the spool a name is a file or a folder. What is in a folder
+/// comes right behind it. One with content is no folder: the spool cannot hold it beside the others, and says so.
 fn without_folders(mut objects: BTreeMap<PathBuf, ObjectMeta>) -> BTreeMap<PathBuf, ObjectMeta> {
-    let folders: Vec<PathBuf> =
-        objects.keys().zip(objects.keys().skip(1)).filter(|(name, next)| next.starts_with(name)).map(|(name, _)| name.clone()).collect();
+    let folders: Vec<PathBuf> = objects
+        .iter()
+        .zip(objects.keys().skip(1))
+        .filter(|((name, object), next)| object.size == 0 && next.starts_with(name))
+        .map(|((name, _), _)| name.clone())
+        .collect();
     folders.iter().for_each(|folder| drop(objects.remove(folder)));
     objects
 }
@@ -315,6 +319,15 @@ mod tests {
         bucket.mirror(spool.path(), &objects, &Progress::new()).await.unwrap();
         bucket.fetch(spool.path(), &objects, &Progress::new()).await.unwrap();
         assert_eq!((read(&spool.path().join("2026/a.csv")).as_str(), read(&spool.path().join("2026/d/b.csv")).as_str()), ("one", "two"));
+    }
+
+    #[tokio::test]
+    async fn an_object_with_content_is_not_passed_over_for_others_below_its_name() {
+        let (bucket, _) = bucket(&[("exports/a.csv", "one"), ("exports/a.csv/b.csv", "two")]).await;
+        let spool = tempfile::tempdir().unwrap();
+        let objects = bucket.list().await.unwrap();
+        assert_eq!(objects.len(), 2);
+        assert!(bucket.fetch(spool.path(), &objects, &Progress::new()).await.is_err());
     }
 
     #[tokio::test]
