@@ -102,7 +102,7 @@ async fn compute(inner: &Arc<Inner>, preview: Preview) -> Result<(), StoreError>
     let mut stop = inner.stop.subscribe();
     loop {
         match inner.store.preview_end(&preview.id, result.as_ref().map_err(String::as_str)).await {
-            Err(error @ StoreError::Database(_)) if !error.is_of_text() => {
+            Err(error) if error.is_passing() => {
                 tracing::error!(preview = preview.id, error = %super::engine::Causes(&error), "the end of a preview cannot be noted yet");
             }
             noted => return noted,

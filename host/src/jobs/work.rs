@@ -57,7 +57,7 @@ async fn rate_to_its_end(inner: &Arc<Inner>, batch: Batch) -> Vec<Batch> {
     let runs: Vec<Run> = batch.jobs.iter().map(|job| job.run.clone()).collect();
     let (reason, again) = match try_rate(inner, batch).await {
         Ok(aside) => return aside,
-        Err(Stopped::Store(error)) => (Causes(&error).to_string(), matches!(error, StoreError::Database(_)) && !error.is_of_text()),
+        Err(Stopped::Store(error)) => (Causes(&error).to_string(), error.is_passing()),
         Err(Stopped::Reason(reason)) => (reason, false),
         Err(Stopped::Full(reason)) => (reason, true),
         Err(Stopped::Depot(error)) => (error.to_string(), error.is_passing()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::builtin::{BUILTINS, Builtin};
 use super::watch::{Dropped, FolderWatch, WatchError};
 use super::{DeployError, MAX_COMPONENT_BYTES, Plugins};
-use crate::store::{Origin, StoreError};
+use crate::store::Origin;
 
 /// Watches `folder` and deploys each component that appears in it. Must be called within the runtime that deploys.
 ///
@@ -37,8 +37,8 @@ async fn take(plugins: &Arc<Plugins>, file: Dropped) -> bool {
 
 fn is_taken(file: &str, error: &DeployError) -> bool {
     match error {
-        DeployError::Store(failed @ StoreError::Database(cause)) if !failed.is_of_text() => {
-            tracing::warn!(file, error = %cause, "the database failed: the component is tried again");
+        DeployError::Store(failed) if failed.is_passing() => {
+            tracing::warn!(file, error = %failed, "the database failed: the component is tried again");
             false
         }
         _ => true,

@@ -165,6 +165,19 @@ impl StoreError {
         Self::NotFound { noun, id: id.to_owned() }
     }
 
+    /// Whether the same may be done a moment later: the database did not answer, or had no room. What it refuses for what it was given, it
+    /// refuses again.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Database(cause)) => matches!(cause.kind(), sqlx::error::ErrorKind::Other) && !self.is_of_text(),
+            Self::Database(cause) => {
+                use sqlx::Error::{BeginFailed, Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+                matches!(cause, BeginFailed | Io(_) | PoolClosed | PoolTimedOut | Protocol(_) | Tls(_) | WorkerCrashed)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether PostgreSQL was given a text that it cannot hold: one with a NUL character. SQLite holds it.
     pub fn is_of_text(&self) -> bool {
         const CHARACTER_NOT_IN_REPERTOIRE: &str = "22021";
