@@ -9,7 +9,8 @@ use rustc_demangle::try_demangle;
 use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, WasmBacktrace};
 
-use super::limits::{Allowance, HANDLES, Limits, Work, overdue, processor_time, ticks};
+use super::clock::{overdue, processor_time, ticks};
+use super::limits::{Allowance, HANDLES, Limits, Work};
 use super::lines;
 use super::log::Sink;
 use super::meter::{Grant, Meter, Spent, TimeBound};

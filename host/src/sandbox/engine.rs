@@ -1,9 +1,10 @@
 //! The one place where an engine is configured. Everything that decides what a rule computes is fixed here, so that a rule gives the same
 //! bytes on every machine; everything that decides how fast is measured in `benches/rules.rs`.
 
-use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::limits::{CORE_INSTANCES, Limits, TABLE_ELEMENTS, TICK};
+use super::clock;
+use super::limits::{CORE_INSTANCES, Limits, TABLE_ELEMENTS};
 
 /// Stack of a call. Half of what a worker thread has; a guest that recurses deeper traps.
 const STACK_BYTES: usize = 512 << 10;
@@ -58,7 +59,7 @@ pub(super) fn runners(limits: &Limits) -> wasmtime::Result<Engines> {
     if !Engine::same(&first, &spare) {
         clocked.push(first.weak());
     }
-    start_clock(clocked)?;
+    clock::start(clocked)?;
     Ok(Engines { first, spare })
 }
 
@@ -81,24 +82,6 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
     pool
 }
 
-/// One thread for all stores; it ends with the last user of the engines.
-fn start_clock(engines: Vec<EngineWeak>) -> wasmtime::Result<()> {
-    let tick = move || {
-        let mut used = false;
-        for engine in engines.iter().filter_map(EngineWeak::upgrade) {
-            engine.increment_epoch();
-            used = true;
-        }
-        used
-    };
-    std::thread::Builder::new().name("rule-clock".to_owned()).spawn(move || {
-        while tick() {
-            std::thread::sleep(TICK);
-        }
-    })?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,19 +99,5 @@ mod tests {
         assert!(!Engine::same(&engines.first, &engines.spare));
         assert_eq!(compatibility(&compiler().unwrap()), compatibility(&engines.first));
         assert_eq!(compatibility(&engines.spare), compatibility(&engines.first));
-    }
-
-    #[test]
-    fn the_clock_does_not_keep_its_engines() {
-        let engines = runners(&Limits::default()).unwrap();
-        let weak = engines.first.weak();
-        drop(engines);
-        for _ in 0..200 {
-            if weak.upgrade().is_none() {
-                return;
-            }
-            std::thread::sleep(TICK);
-        }
-        panic!("the engine outlived its last user");
     }
 }

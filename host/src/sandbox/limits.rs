@@ -3,15 +3,12 @@
 
 use std::time::Duration;
 
-use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
+use wasmtime::ResourceLimiter;
 
 use super::log::Sink;
 
 /// Largest component that is accepted: Python and JavaScript guests carry their interpreter and reach 12 to 18 MB.
 pub const COMPONENT_BYTES: usize = 32 << 20;
-
-/// How often the clock advances at which a call is asked how long it has run. It is overdue by at most this much before it is stopped.
-pub(super) const TICK: Duration = Duration::from_millis(5);
 
 /// Components that a plugin may hold handles for; a rater is one, so this only stops a guest that makes handles in a loop.
 pub(super) const HANDLES: usize = 1_024;
@@ -38,7 +35,7 @@ pub struct Limits {
     pub fuel_per_combination: u64,
     /// For reading configuration and texts: parsing JSON in an interpreter takes some hundred instructions a byte.
     pub fuel_per_byte: u64,
-    /// [Processor time](processor_time) of one call. Fuel decides first; this is for what fuel does not count, such as filling memory.
+    /// [Processor time](super::clock::processor_time) of one call. Fuel decides first; this is for what fuel does not count, such as filling memory.
     pub deadline: Duration,
     /// Bytes that a call may return, before the parts below.
     pub output_base: usize,
@@ -101,33 +98,6 @@ impl Limits {
                 .saturating_add(self.output_per_row.saturating_mul(work.rows))
                 .saturating_add(self.output_per_combination.saturating_mul(work.combinations)),
         }
-    }
-}
-
-/// The ticks before which this much time cannot have passed. Bounded: no deadline at all wraps around and interrupts.
-pub(super) fn ticks(time: Duration) -> u64 {
-    u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX).clamp(1, u64::from(u32::MAX))
-}
-
-/// What this thread has used of processors, so that a rule is not stopped for having had to wait for one. Elsewhere than on Linux what
-/// has passed, whoever used it.
-#[cfg(target_os = "linux")]
-pub(super) fn processor_time() -> Duration {
-    let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::try_from(used).unwrap_or_default()
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn processor_time() -> Duration {
-    static BEGUN: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
-    BEGUN.elapsed()
-}
-
-/// Asked when a call may have had its time: the clock's ticks pass for everybody, whoever has a processor.
-pub(super) fn overdue(store: StoreContextMut<'_, Allowance>) -> UpdateDeadline {
-    match store.data().until.saturating_sub(processor_time()) {
-        Duration::ZERO => UpdateDeadline::Interrupt,
-        left => UpdateDeadline::Continue(ticks(left)),
     }
 }
 
